@@ -1,0 +1,105 @@
+package engine
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// Lang is a language people are served in.
+type Lang string
+
+// The languages of Quebec's clinics. French is the default everywhere.
+const (
+	French  Lang = "fr"
+	English Lang = "en"
+)
+
+// Channel is a way to reach a person.
+type Channel string
+
+// The channels.
+const (
+	SMS       Channel = "sms"
+	Voice     Channel = "voice"
+	EmailMail Channel = "email"
+	Page      Channel = "page" // the patient's link; replies only
+	Desk      Channel = "desk" // the front desk on the patient's behalf; replies only
+)
+
+// Phone is a telephone number in E.164 form. It prints redacted; convert it to string to use it.
+type Phone string
+
+// Email is an e-mail address. It prints redacted; convert it to string to use it.
+type Email string
+
+const redacted = "[redacted]"
+
+// String hides the number.
+func (Phone) String() string { return redacted }
+
+// GoString hides the number.
+func (Phone) GoString() string { return redacted }
+
+// Format hides the number whatever the verb.
+func (Phone) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
+
+// LogValue hides the number.
+func (Phone) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// String hides the address.
+func (Email) String() string { return redacted }
+
+// GoString hides the address.
+func (Email) GoString() string { return redacted }
+
+// Format hides the address whatever the verb.
+func (Email) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
+
+// LogValue hides the address.
+func (Email) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// Contact is one address of a person on one channel, with the consent to use it.
+type Contact struct {
+	Channel  Channel   `json:"channel"`
+	Phone    Phone     `json:"phone,omitempty"` // for SMS and voice
+	Email    Email     `json:"email,omitempty"`
+	Consent  time.Time `json:"consent,omitzero"` // zero: no consent, never used
+	Proof    string    `json:"proof,omitempty"`  // how consent was given, for example "form 2026-03-02"
+	OptedOut time.Time `json:"opted_out,omitzero"`
+	Bad      Reason    `json:"bad,omitempty"` // why the carrier says it does not work
+}
+
+// Usable reports whether messages may be sent to the contact at all.
+func (c Contact) Usable() bool {
+	return !c.Consent.IsZero() && c.OptedOut.IsZero() && c.Bad == ""
+}
+
+// Hours is a daily interval in a person's own zone, in minutes from midnight. From == Until
+// means the whole day. It does not wrap round midnight.
+type Hours struct {
+	From  int `json:"from"`
+	Until int `json:"until"`
+}
+
+// Patient is somebody who may be offered a slot (citoyen).
+type Patient struct {
+	ID       PatientID `json:"id"`
+	Clinic   ClinicID  `json:"clinic"`
+	Given    string    `json:"given"`
+	Family   string    `json:"family"`
+	Lang     Lang      `json:"lang"`
+	Zone     string    `json:"zone,omitempty"`  // IANA; empty: the clinic's
+	Hours    *Hours    `json:"hours,omitempty"` // nil: the clinic policy's hours
+	Contacts []Contact `json:"contacts"`        // in the patient's order of preference
+	Source   string    `json:"source"`          // the record system's reference, for example "Patient/17"
+	Offered  []Mark    `json:"offered,omitempty"`
+}
+
+// Mark remembers that a slot was offered to a patient, for caps and rotation. Marks older than
+// 30 days are dropped.
+type Mark struct {
+	At    time.Time `json:"at"`
+	Slot  SlotID    `json:"slot"`
+	Start time.Time `json:"start"` // of the slot
+}

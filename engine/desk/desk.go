@@ -1,0 +1,219 @@
+// Package desk is what the front desk sees: the cards of the calendar, the deltas that keep it
+// current, and the detail of one slot. Its types are the wire types of the page.
+package desk
+
+import (
+	"time"
+
+	"relais/engine"
+	"relais/engine/health"
+)
+
+// State is how a card looks.
+type State string
+
+// The states of a card.
+const (
+	Free      State = "free"      // bookable and never opened: plain availability
+	Reserved  State = "reserved"  // an appointment of the record system
+	Freed     State = "freed"     // Libéré
+	Approval  State = "approval"  // À approuver
+	Offered   State = "offered"   // Offert
+	Claimed   State = "claimed"   // Confirmé, being written to the record system
+	Confirmed State = "confirmed" // Confirmé
+	Expired   State = "expired"   // Expiré
+	Suspended State = "suspended" // Suspendu
+)
+
+// Card is one rectangle of the calendar.
+type Card struct {
+	ID           engine.SlotID         `json:"id"`
+	State        State                 `json:"state"`
+	Revision     uint64                `json:"revision"` // to send back with a command
+	Day          string                `json:"day"`      // 2026-11-24, in the clinic's zone
+	From         string                `json:"from"`     // 09:20
+	Until        string                `json:"until"`
+	Start        time.Time             `json:"start"`
+	End          time.Time             `json:"end"`
+	Practitioner engine.PractitionerID `json:"practitioner"`
+	Place        engine.PlaceID        `json:"place,omitempty"`
+	Specialty    engine.Specialty      `json:"specialty,omitempty"`
+	Patient      string                `json:"patient,omitempty"` // label of who has it, for the front desk only
+	Asked        int                   `json:"asked,omitempty"`
+	Pending      int                   `json:"pending,omitempty"`
+	Declined     int                   `json:"declined,omitempty"`
+	Wave         int                   `json:"wave,omitempty"`
+	Hold         *time.Time            `json:"hold,omitempty"` // nothing leaves before
+	Next         *time.Time            `json:"next,omitempty"` // the next wave
+	Deadline     *time.Time            `json:"deadline,omitempty"`
+	Paused       bool                  `json:"paused,omitempty"`
+	Exhausted    bool                  `json:"exhausted,omitempty"`
+	Depth        int                   `json:"depth,omitempty"`
+	Why          string                `json:"why,omitempty"` // of a closed opening
+	By           string                `json:"by,omitempty"`
+}
+
+// Health is the state of the clinic's record system, for the banner and the panel.
+type Health struct {
+	Status   health.Status   `json:"status"`
+	Since    time.Time       `json:"since"`
+	Fault    engine.DMEFault `json:"fault,omitempty"`
+	Detail   string          `json:"detail,omitempty"`
+	LastGood *time.Time      `json:"last_good,omitempty"`
+	RetryAt  *time.Time      `json:"retry_at,omitempty"`
+	Held     bool            `json:"held,omitempty"`    // by hand
+	Open     int             `json:"open"`              // slots that are waiting because of it
+	Writing  int             `json:"writing,omitempty"` // bookings not yet in the record system
+}
+
+// Snapshot is everything a page needs to start.
+type Snapshot struct {
+	Epoch  string     `json:"epoch"` // changes when the server forgets its sequence
+	Seq    uint64     `json:"seq"`
+	Now    time.Time  `json:"now"`
+	Clinic ClinicInfo `json:"clinic"`
+	Health Health     `json:"health"`
+	Cards  []Card     `json:"cards"`
+}
+
+// ClinicInfo is what the page says of the clinic.
+type ClinicInfo struct {
+	ID            engine.ClinicID       `json:"id"`
+	Name          string                `json:"name"`
+	Zone          string                `json:"zone"`
+	Offset        int                   `json:"offset_minutes"` // of the zone, now
+	Today         string                `json:"today"`          // in the clinic's zone
+	Mode          engine.Mode           `json:"mode"`
+	Practitioners []engine.Practitioner `json:"practitioners"`
+	Places        []engine.Place        `json:"places"`
+}
+
+// Delta is one change of the calendar. Seq has no gaps.
+type Delta struct {
+	Seq    uint64          `json:"seq"`
+	Cards  []Card          `json:"cards,omitempty"` // new or changed
+	Remove []engine.SlotID `json:"remove,omitempty"`
+	Health *Health         `json:"health,omitempty"`
+}
+
+// Frame is one message of the live feed: exactly one field is set. A frame is sent as one
+// WebSocket text message; several deltas that wait for a slow reader travel together.
+type Frame struct {
+	Snapshot *Snapshot `json:"snapshot,omitempty"`
+	Deltas   []Delta   `json:"deltas,omitempty"`
+	Ping     *Ping     `json:"ping,omitempty"`
+}
+
+// Ping tells the newest sequence, so that a lost last delta is noticed.
+type Ping struct {
+	Seq uint64    `json:"seq"`
+	Now time.Time `json:"now"`
+}
+
+// Subscriber takes what the calendar pushes. Push never blocks: it queues an encoded Delta or a
+// whole Snapshot and reports false when the reader does not keep up and is to be dropped.
+type Subscriber interface {
+	PushSnapshot(encoded []byte) bool
+	PushDelta(seq uint64, encoded []byte) bool
+}
+
+// Asked is one person who was asked, for the detail of a slot.
+type Asked struct {
+	Offer      engine.OfferID `json:"offer"`
+	Patient    string         `json:"patient"`
+	Wave       int            `json:"wave"`
+	At         time.Time      `json:"at"`
+	Status     string         `json:"status"`
+	Replied    *time.Time     `json:"replied,omitempty"`
+	By         engine.Channel `json:"by,omitempty"`
+	Deliveries []Delivery     `json:"deliveries"`
+}
+
+// Delivery is one message of an offer on one channel.
+type Delivery struct {
+	Channel engine.Channel     `json:"channel"`
+	Kind    engine.MessageKind `json:"kind"`
+	Status  string             `json:"status"`
+	Reason  engine.Reason      `json:"reason,omitempty"`
+	At      *time.Time         `json:"at,omitempty"`
+}
+
+// Other is a candidate, or an entry that was not asked, and why.
+type Other struct {
+	Entry    engine.EntryID `json:"entry"`
+	Patient  string         `json:"patient"`
+	Rank     int            `json:"rank,omitempty"` // 0: does not fit
+	Class    int            `json:"class"`
+	Waited   int            `json:"waited"` // days
+	Offered  int            `json:"offered"`
+	Obstacle string         `json:"obstacle,omitempty"`
+}
+
+// Event is one line of a slot's timeline.
+type Event struct {
+	Seq    uint64            `json:"seq"`
+	At     time.Time         `json:"at"`
+	Event  string            `json:"event"`
+	Who    string            `json:"who,omitempty"` // a patient's label or an account
+	Detail map[string]string `json:"detail,omitempty"`
+}
+
+// Detail is everything about one slot.
+type Detail struct {
+	Card     Card    `json:"card"`
+	Asked    []Asked `json:"asked"`
+	Others   []Other `json:"others"`
+	Timeline []Event `json:"timeline"`
+}
+
+// Action is a command of the front desk on a slot.
+type Action struct {
+	Action   string         `json:"action" enum:"approve,pause,resume,send_now,withdraw,book"`
+	Revision uint64         `json:"revision" doc:"the revision of the card the person was looking at"`
+	Entry    engine.EntryID `json:"entry,omitempty" doc:"for book: who gets the slot"`
+}
+
+// PatientView is what a patient's page shows of an offer. It holds no name, no specialty and no
+// reason for the visit.
+type PatientView struct {
+	State    engine.AnswerKind // "" while it can be answered
+	Lang     engine.Lang
+	Clinic   string
+	Address  string
+	Phone    string // the clinic's public number
+	Doctor   string // "" unless the clinic shows it
+	Start    time.Time
+	End      time.Time
+	Deadline time.Time
+	Zone     *time.Location
+}
+
+// Person is one line of the waitlist.
+type Person struct {
+	Entry     engine.EntryID     `json:"entry"`
+	Name      string             `json:"name"`
+	Status    engine.EntryStatus `json:"status"`
+	Specialty engine.Specialty   `json:"specialty"`
+	Class     int                `json:"class"`
+	Joined    time.Time          `json:"joined"`
+	Channels  []engine.Channel   `json:"channels"`
+	Slot      engine.SlotID      `json:"slot,omitempty"`
+	Offered   int                `json:"offered"`
+}
+
+// Enrolment is a new patient with one wish.
+type Enrolment struct {
+	Given         string                  `json:"given" minLength:"1" maxLength:"100"`
+	Family        string                  `json:"family" minLength:"1" maxLength:"100"`
+	Lang          engine.Lang             `json:"lang" enum:"fr,en"`
+	Phone         string                  `json:"phone,omitempty" doc:"national or E.164" maxLength:"32"`
+	Email         string                  `json:"email,omitempty" maxLength:"254"`
+	Channels      []engine.Channel        `json:"channels" doc:"channels the patient consented to" minItems:"1"`
+	Proof         string                  `json:"proof" doc:"how consent was given" minLength:"1" maxLength:"200"`
+	Source        string                  `json:"source" doc:"the record system's reference, for example Patient/17" minLength:"1" maxLength:"200"`
+	Specialty     engine.Specialty        `json:"specialty" minLength:"1"`
+	Practitioners []engine.PractitionerID `json:"practitioners,omitempty"`
+	Windows       []engine.Window         `json:"windows,omitempty"`
+	NoticeMinutes int                     `json:"notice_minutes,omitempty" minimum:"0" maximum:"20160"`
+	Class         int                     `json:"class,omitempty" minimum:"0" maximum:"9"`
+}

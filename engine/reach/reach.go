@@ -1,0 +1,210 @@
+// Package reach drives one offer to its person: which channel next, when to call, what to do
+// with each outcome, and how to read what comes back. It also says whether a person may be
+// reached at all.
+//
+// Step is pure, like package slot's: deadlines are data, the caller wakes the offer at
+// State.Wake with a Tick of State.Gen.
+package reach
+
+import (
+	"time"
+
+	"relais/engine"
+)
+
+// DeliveryStatus is where one attempt stands. Sending is written before the carrier is called;
+// after a crash it turns Unknown, and an Unknown attempt is never sent again.
+type DeliveryStatus string
+
+// The statuses, in order of progress.
+const (
+	Queued    DeliveryStatus = "queued" // waits: for its time, the person's hours or the clinic's health
+	Sending   DeliveryStatus = "sending"
+	Unknown   DeliveryStatus = "unknown"
+	Accepted  DeliveryStatus = "accepted"
+	Sent      DeliveryStatus = "sent"
+	Machine   DeliveryStatus = "machine"
+	Answered  DeliveryStatus = "answered"
+	Delivered DeliveryStatus = "delivered"
+	Failed    DeliveryStatus = "failed"
+	Dropped   DeliveryStatus = "dropped" // never left
+)
+
+// Delivery is one message of the offer on one channel.
+type Delivery struct {
+	ID      engine.AttemptID   `json:"id"`
+	Kind    engine.MessageKind `json:"kind"`
+	Contact int                `json:"contact"` // index into Person.Contacts
+	Channel engine.Channel     `json:"channel"`
+	Status  DeliveryStatus     `json:"status"`
+	Reason  engine.Reason      `json:"reason,omitempty"`
+	Ref     string             `json:"ref,omitempty"`
+	Try     int                `json:"try"`            // from 1; a later try of the same message is a new Delivery
+	Due     time.Time          `json:"due"`            // not before
+	At      time.Time          `json:"at,omitzero"`    // when it was handed over
+	Proof   time.Time          `json:"proof,omitzero"` // when delivery was proven
+}
+
+// Person is a copy of what is needed to reach somebody, taken when the offer was made.
+type Person struct {
+	Patient  engine.PatientID `json:"patient"`
+	Lang     engine.Lang      `json:"lang"`
+	Zone     string           `json:"zone"` // IANA
+	Hours    engine.Hours     `json:"hours"`
+	Contacts []engine.Contact `json:"contacts"`
+}
+
+// State is everything known of one offer's messages.
+type State struct {
+	Offer      engine.OfferID  `json:"offer"`
+	Clinic     engine.ClinicID `json:"clinic"`
+	Slot       engine.Slot     `json:"slot"`
+	Person     Person          `json:"person"`
+	Token      string          `json:"token"`
+	Started    time.Time       `json:"started"`
+	Deadline   time.Time       `json:"deadline"`
+	Closed     bool            `json:"closed,omitempty"` // no offer or reminder leaves any more
+	Suspended  bool            `json:"suspended,omitempty"`
+	Replied    bool            `json:"replied,omitempty"`
+	Reported   bool            `json:"reported,omitempty"` // Exhausted was reported
+	Deliveries []Delivery      `json:"deliveries"`
+	Wake       time.Time       `json:"wake,omitzero"`
+	Gen        uint64          `json:"gen"`
+	Version    uint64          `json:"version"`
+}
+
+// Input is one thing that happened to the offer. The set is closed.
+//
+//sumtype:decl
+type Input interface{ input() }
+
+// Begin: the offer was made. A second Begin does nothing.
+type Begin struct {
+	Offer    engine.OfferID
+	Clinic   engine.ClinicID
+	Slot     engine.Slot
+	Person   Person
+	Token    string
+	Deadline time.Time
+}
+
+// Tick: State.Wake has come.
+type Tick struct{ Gen uint64 }
+
+// Handed: what handing a delivery to its carrier came to.
+type Handed struct {
+	Attempt engine.AttemptID
+	Outcome engine.Outcome
+}
+
+// Receipt: the carrier's later word. Late, doubled and reordered ones are harmless.
+type Receipt struct{ Receipt engine.Receipt }
+
+// Replied: the person answered, so nothing more is needed to reach them.
+type Replied struct{ Channel engine.Channel }
+
+// Remind: ask once more.
+type Remind struct{}
+
+// Close: nothing more leaves for the offer; Tell is sent on channels whose offer message left.
+type Close struct{ Tell engine.MessageKind } // "" for silence
+
+// Tell: a message about the claim. On is the channel of the reply.
+type Tell struct {
+	What engine.MessageKind
+	On   engine.Channel
+}
+
+// Suspend and Resume follow the clinic's health: nothing but Tell leaves while suspended.
+type Suspend struct{}
+
+// Resume ends a Suspend.
+type Resume struct{}
+
+// Recovered: the process was started again; deliveries in Sending become Unknown.
+type Recovered struct{}
+
+// OptOut: the person does not want this channel any more.
+type OptOut struct{ Channel engine.Channel }
+
+func (Begin) input()     {}
+func (Tick) input()      {}
+func (Handed) input()    {}
+func (Receipt) input()   {}
+func (Replied) input()   {}
+func (Remind) input()    {}
+func (Close) input()     {}
+func (Tell) input()      {}
+func (Suspend) input()   {}
+func (Resume) input()    {}
+func (Recovered) input() {}
+func (OptOut) input()    {}
+
+// Effect is one thing to do. The set is closed.
+//
+//sumtype:decl
+type Effect interface{ effect() }
+
+// Send: hand this delivery (Status Sending in the new state) to its carrier, after the commit.
+type Send struct{ Delivery engine.AttemptID }
+
+// Abort: stop a call that rings or is under way; What is said when somebody is on the line.
+type Abort struct {
+	Delivery engine.AttemptID
+	Ref      string
+	What     engine.MessageKind // MsgTaken or MsgWithdrawn
+}
+
+// Exhausted: every channel failed; the slot may ask somebody else.
+type Exhausted struct{}
+
+// BadContact: the carrier says that the contact does not work, or that the person opted out.
+type BadContact struct {
+	Contact int
+	Reason  engine.Reason
+}
+
+// Proven: the person was reached, for the metrics; After is since Started.
+type Proven struct {
+	Channel engine.Channel
+	After   time.Duration
+}
+
+// Outcome: a delivery reached an end worth counting.
+type Outcome struct {
+	Delivery engine.AttemptID
+	Channel  engine.Channel
+	Kind     engine.MessageKind
+	Status   DeliveryStatus
+	Reason   engine.Reason
+}
+
+func (Send) effect()       {}
+func (Abort) effect()      {}
+func (Exhausted) effect()  {}
+func (BadContact) effect() {}
+func (Proven) effect()     {}
+func (Outcome) effect()    {}
+
+// Step takes what is and what happened and returns what is now and what is to be done. It leaves
+// s unchanged. An error means that the input makes no sense in this state; nothing changes then.
+func Step(s State, in Input, now time.Time, p engine.Policy) (State, []Effect, error) {
+	panic("contract")
+}
+
+// Verdict says whether a person may be offered something now, on which channel first, or why not.
+type Verdict struct {
+	OK       bool
+	Channel  engine.Channel // the quickest allowed now
+	Obstacle string         // one of match's: opted_out, no_consent, hours, cap
+}
+
+// May judges consent, opt-outs, hours in the person's zone and caps.
+func May(p engine.Patient, slotStart, now time.Time, clinicZone *time.Location, zone *time.Location, pol engine.Policy) Verdict {
+	panic("contract")
+}
+
+// Read says what a written reply, a key press (as its digit) or recognised speech means.
+func Read(text string) (intent engine.Intent, number int, lang engine.Lang) {
+	panic("contract")
+}

@@ -1,0 +1,295 @@
+// Package slot is the life of one freed slot, as a pure function: Step takes what is and what
+// happened and returns what is now and what is to be done.
+//
+// A slot is owned by one caller at a time (its actor); values are plain data. Step never changes
+// its arguments. Deadlines are data in State: the caller wakes the slot at State.Wake with a Tick
+// that carries State.Gen; a Tick of another generation does nothing.
+package slot
+
+import (
+	"time"
+
+	"relais/engine"
+)
+
+// Phase is where a slot stands.
+type Phase string
+
+// The phases. Expired and Closed end an opening; the record system may open the slot again.
+const (
+	None     Phase = ""         // nothing happened yet
+	Freed    Phase = "freed"    // opened; nothing was sent yet
+	Approval Phase = "approval" // waits for a clerk's approval
+	Offering Phase = "offering" // people have been asked
+	Claimed  Phase = "claimed"  // somebody said yes, durably; the record system has not answered yet
+	Booked   Phase = "booked"   // the record system has the booking
+	Expired  Phase = "expired"  // too close, nobody took it
+	Closed   Phase = "closed"   // withdrawn by staff, taken in the record system, or gone there
+)
+
+// State is everything known of one slot. Version counts Steps that changed something.
+type State struct {
+	Slot      engine.Slot        `json:"slot"`
+	Opening   int                `json:"opening"` // counts from 1
+	Phase     Phase              `json:"phase"`
+	Version   uint64             `json:"version"`
+	OpenedAt  time.Time          `json:"opened_at"`
+	HoldUntil time.Time          `json:"hold_until,omitzero"` // grace: no offer before
+	Deadline  time.Time          `json:"deadline"`            // no offer and no yes from then on
+	Approved  bool               `json:"approved,omitempty"`
+	Paused    bool               `json:"paused,omitempty"`    // by staff
+	Suspended bool               `json:"suspended,omitempty"` // by the clinic's health
+	Wave      int                `json:"wave"`
+	WaveAt    time.Time          `json:"wave_at,omitzero"` // of the last wave
+	Reminded  int                `json:"reminded,omitempty"`
+	Exhausted bool               `json:"exhausted,omitempty"` // nobody new fits
+	Offers    []Offer            `json:"offers,omitempty"`    // of this opening, in order
+	Asked     []engine.PatientID `json:"asked,omitempty"`     // in earlier openings too: never asked again for this slot
+	Winner    engine.OfferID     `json:"winner,omitempty"`
+	Booking   engine.BookingID   `json:"booking,omitempty"`
+	Why       string             `json:"why,omitempty"`    // why it was closed: taken, gone, withdrawn, undone
+	By        engine.UserID      `json:"by,omitempty"`     // who changed it last, when it was a person
+	Depth     int                `json:"depth,omitempty"`  // in its chain; 0 is a plain cancellation
+	Parent    engine.SlotID      `json:"parent,omitempty"` // the slot whose winner gave this one up
+	Wake      time.Time          `json:"wake,omitzero"`
+	Gen       uint64             `json:"gen"`
+}
+
+// OfferStatus is where one offer stands.
+type OfferStatus string
+
+// The statuses of an offer.
+const (
+	Pending   OfferStatus = "pending"
+	Declined  OfferStatus = "declined"
+	Unreached OfferStatus = "unreached" // every channel failed
+	Won       OfferStatus = "won"
+	Lost      OfferStatus = "lost"    // somebody else was quicker
+	Ended     OfferStatus = "ended"   // withdrawn or expired
+	Refused   OfferStatus = "refused" // said yes first; the record system said no
+)
+
+// Offer is one slot proposed to one entry.
+type Offer struct {
+	ID      engine.OfferID      `json:"id"`
+	Entry   engine.EntryID      `json:"entry"`
+	Patient engine.PatientID    `json:"patient"`
+	Channel engine.Channel      `json:"channel"` // the quickest one, for the policy's reply curves
+	Current *engine.Appointment `json:"current,omitempty"`
+	Wave    int                 `json:"wave"`
+	At      time.Time           `json:"at"`
+	Status  OfferStatus         `json:"status"`
+	Replied time.Time           `json:"replied,omitzero"`
+	By      engine.Channel      `json:"by,omitempty"` // channel of the reply
+}
+
+// Input is one thing that happened. The set is closed.
+//
+//sumtype:decl
+type Input interface{ input() }
+
+// Opened: the record system freed the slot. Ignored while an opening is under way.
+type Opened struct {
+	Slot   engine.Slot
+	Grace  time.Duration // how long to wait before anybody is asked
+	Depth  int
+	Parent engine.SlotID
+}
+
+// Tick: the time State.Wake has come. Candidates are ranked, unasked, reachable now, and are
+// looked up by the caller only when WantsCandidates says so.
+type Tick struct {
+	Gen        uint64
+	Candidates []engine.Candidate
+}
+
+// Reply: a person answered an offer. ID is the carrier's identifier of the reply.
+type Reply struct {
+	Offer   engine.OfferID
+	Yes     bool
+	Channel engine.Channel
+	ID      string
+}
+
+// BookingAccepted: the record system has the booking.
+type BookingAccepted struct {
+	Booking     engine.BookingID
+	Appointment string
+}
+
+// BookingRefused: the record system said no. Free says whether the slot is still free there, so
+// that it goes on.
+type BookingRefused struct {
+	Booking engine.BookingID
+	Free    bool
+}
+
+// Taken: the record system shows the slot occupied by something that is not our booking, or not
+// bookable any more, or gone.
+type Taken struct{ Why string } // "taken", "blocked", "gone", "moved"
+
+// Suspend: the clinic's record system cannot be trusted now.
+type Suspend struct{}
+
+// Resume: the slot was checked against the record system and is still free (or still booked).
+type Resume struct{}
+
+// Unreachable: every channel of the offer failed.
+type Unreachable struct{ Offer engine.OfferID }
+
+// EntryGone: the entry of a pending offer left the list, opted out or won another slot.
+type EntryGone struct{ Entry engine.EntryID }
+
+// StaffAction is what a person at the front desk does to a slot.
+type StaffAction string
+
+// The actions.
+const (
+	Approve  StaffAction = "approve"
+	Pause    StaffAction = "pause"
+	Unpause  StaffAction = "resume"
+	SendNow  StaffAction = "send_now" // ends the grace, or brings the next wave forward
+	Withdraw StaffAction = "withdraw"
+	Give     StaffAction = "book" // to Staff.For, asked by other means
+)
+
+// Staff: somebody at the front desk acts. Revision is the State.Version the person was looking
+// at; 0 skips the check.
+type Staff struct {
+	Action   StaffAction
+	By       engine.UserID
+	Revision uint64
+	For      *engine.Candidate // Give
+}
+
+func (Opened) input()          {}
+func (Tick) input()            {}
+func (Reply) input()           {}
+func (BookingAccepted) input() {}
+func (BookingRefused) input()  {}
+func (Taken) input()           {}
+func (Suspend) input()         {}
+func (Resume) input()          {}
+func (Unreachable) input()     {}
+func (EntryGone) input()       {}
+func (Staff) input()           {}
+
+// Effect is one thing to do. The set is closed. Effects are of three sorts: those that belong
+// into the same commit as the state (SettleEntry, MarkOffered, Note), those that are carried out
+// after the commit and at least once (StartOffer, Remind, CloseOffer, Tell, WriteBooking,
+// CancelCurrent, Alert), and Answer, which goes to whoever is waiting and is lost in a crash.
+//
+//sumtype:decl
+type Effect interface{ effect() }
+
+// SettleEntry: the entry's status changes with the slot's (same commit).
+type SettleEntry struct {
+	Entry  engine.EntryID
+	Status engine.EntryStatus // Claimed, Placed, or Waiting again
+	Lost   bool               // count a claim lost through no fault of the patient
+}
+
+// MarkOffered: the patient was offered this slot (same commit).
+type MarkOffered struct{ Patient engine.PatientID }
+
+// Note: one line of the slot's timeline (same commit). Detail never holds personal data.
+type Note struct {
+	Event  string // closed list: see the Ev constants
+	Offer  engine.OfferID
+	By     engine.UserID
+	Detail map[string]string
+}
+
+// StartOffer: tell this person.
+type StartOffer struct{ Offer Offer }
+
+// Remind: tell this person again.
+type Remind struct{ Offer engine.OfferID }
+
+// CloseOffer: nothing more leaves for this offer. Tell says whether people who were told of the
+// offer are told that it ended, and with which message.
+type CloseOffer struct {
+	Offer engine.OfferID
+	Tell  engine.MessageKind // MsgTaken, MsgWithdrawn, or "" for silence
+}
+
+// Tell: a message about the claim to the person who made it, on the channel of the reply first.
+type Tell struct {
+	Offer   engine.OfferID
+	What    engine.MessageKind // MsgFinalising is for the caller to send when the answer takes long
+	Channel engine.Channel
+}
+
+// WriteBooking: write the booking to the record system, until it accepts or refuses.
+type WriteBooking struct {
+	Booking engine.BookingID
+	Entry   engine.EntryID
+	Patient engine.PatientID
+}
+
+// CancelCurrent: cancel the appointment that the winner gave up, in the record system.
+type CancelCurrent struct {
+	Entry       engine.EntryID
+	Appointment engine.Appointment
+	Depth       int // of the opening that this will cause
+}
+
+// Alert: a person at the clinic should look.
+type Alert struct{ What string } // "exhausted", "expired", "refused"
+
+// Answer: the honest answer to one reply.
+type Answer struct {
+	Offer engine.OfferID
+	Reply string // Reply.ID
+	Kind  engine.AnswerKind
+}
+
+func (SettleEntry) effect()   {}
+func (MarkOffered) effect()   {}
+func (Note) effect()          {}
+func (StartOffer) effect()    {}
+func (Remind) effect()        {}
+func (CloseOffer) effect()    {}
+func (Tell) effect()          {}
+func (WriteBooking) effect()  {}
+func (CancelCurrent) effect() {}
+func (Alert) effect()         {}
+func (Answer) effect()        {}
+
+// The events of a slot's timeline.
+const (
+	EvOpened    = "opened"
+	EvApproved  = "approved"
+	EvWave      = "wave"
+	EvOffered   = "offered"
+	EvReminded  = "reminded"
+	EvDeclined  = "declined"
+	EvUnreached = "unreached"
+	EvClaimed   = "claimed"
+	EvLate      = "late" // a yes that came second
+	EvBooked    = "booked"
+	EvRefused   = "refused"
+	EvTaken     = "taken"
+	EvPaused    = "paused"
+	EvUnpaused  = "unpaused"
+	EvSuspended = "suspended"
+	EvResumed   = "resumed"
+	EvWithdrawn = "withdrawn"
+	EvExpired   = "expired"
+	EvExhausted = "exhausted"
+	EvGivenUp   = "given_up" // the winner's later appointment is being cancelled
+)
+
+// Step takes what is and what happened and returns what is now and what is to be done. It leaves
+// s unchanged. An error (an *engine.Error) means that the input is refused and nothing changes.
+func Step(s State, in Input, now time.Time, p engine.Policy, mode engine.Mode, zone *time.Location) (State, []Effect, error) {
+	panic("contract")
+}
+
+// WantsCandidates says whether a Tick at now would ask people, so that the caller looks them up.
+func WantsCandidates(s State, now time.Time, p engine.Policy, mode engine.Mode) bool {
+	panic("contract")
+}
+
+// MayLeave says whether a message of this offer may leave in this state.
+func MayLeave(s State, offer engine.OfferID) bool { panic("contract") }

@@ -1,0 +1,64 @@
+package web
+
+import (
+	"context"
+	"time"
+
+	"relais/engine"
+	"relais/engine/desk"
+)
+
+// Desk is what the front desk's pages need of the rest of Relais. Errors are *engine.Error.
+type Desk interface {
+	Clinics(ctx context.Context) []desk.ClinicInfo
+	Snapshot(ctx context.Context, c engine.ClinicID) (desk.Snapshot, error)
+	// Attach starts pushing to sub: the deltas after seq when epoch is current and they are
+	// still known, a snapshot otherwise; then every change, without a gap. Pushing stops when a
+	// push reports false or detach is called.
+	Attach(ctx context.Context, c engine.ClinicID, epoch string, seq uint64, sub desk.Subscriber) (detach func(), err error)
+	// Seq is the newest sequence, for pings.
+	Seq(c engine.ClinicID) uint64
+	Slot(ctx context.Context, c engine.ClinicID, s engine.SlotID) (desk.Detail, error)
+	// Act carries out a command. A second call with the same key (idempotency) does nothing and
+	// returns the card as it is.
+	Act(ctx context.Context, c engine.ClinicID, s engine.SlotID, by engine.UserID, key string, a desk.Action) (desk.Card, error)
+	Waitlist(ctx context.Context, c engine.ClinicID, search string, after engine.EntryID, limit int) ([]desk.Person, error)
+	// Enrol adds a patient with one entry.
+	Enrol(ctx context.Context, c engine.ClinicID, by engine.UserID, e desk.Enrolment) (desk.Person, error)
+	Health(ctx context.Context, c engine.ClinicID) (desk.Health, error)
+	// Hold suspends the clinic by hand or ends that; CheckNow looks at the record system now.
+	Hold(ctx context.Context, c engine.ClinicID, by engine.UserID, hold bool) error
+	CheckNow(ctx context.Context, c engine.ClinicID) error
+}
+
+// Offers is what the patients' pages need. A token that is unknown, malformed or old gives an
+// engine.NotFound error.
+type Offers interface {
+	Offer(ctx context.Context, token string) (desk.PatientView, error)
+	// Reply takes an answer and waits a moment for the record system, so that the answer is final
+	// when it can be.
+	Reply(ctx context.Context, r engine.Reply) (engine.Answer, error)
+}
+
+// Account is somebody who signs in.
+type Account struct {
+	ID      engine.UserID     `json:"id"` // also the name to sign in with
+	Hash    string            `json:"hash"`
+	Clinics []engine.ClinicID `json:"clinics"` // may see and act on these
+}
+
+// Session is a sign-in. Its key is the digest of the cookie's secret.
+type Session struct {
+	Key     string        `json:"key"`
+	Account engine.UserID `json:"account"`
+	Expires time.Time     `json:"expires"`
+}
+
+// Accounts keeps accounts and sessions. A missing one gives an engine.NotFound error.
+type Accounts interface {
+	Account(ctx context.Context, id engine.UserID) (Account, error)
+	PutAccount(ctx context.Context, a Account) error
+	Session(ctx context.Context, key string) (Session, error)
+	PutSession(ctx context.Context, s Session) error
+	DropSession(ctx context.Context, key string) error
+}
