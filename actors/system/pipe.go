@@ -25,6 +25,24 @@ type piped struct {
 // engine.Internal error. The context of f ends with ctx and when the system is shut down, but not
 // when the actor stops: what has begun outside may have effects that must be finished.
 func Pipe[T any](c *Context, ctx context.Context, f func(context.Context) (T, error), wrap func(T, error) any) {
+	PipeOn(Pool{}, c, ctx, f, wrap)
+}
+
+// Pool is a bound of its own for work of one sort, so that what is slow outside does not hold up
+// the rest. The zero Pool is the system's.
+type Pool struct{ pool *pool }
+
+// NewPool returns a pool on which at most workers calls run at once and waiting wait.
+func (s *System) NewPool(workers, waiting int) Pool {
+	p := &pool{workers: workers, limit: waiting, progress: s.progressed}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pools = append(s.pools, p)
+	return Pool{p}
+}
+
+// PipeOn is [Pipe] on a pool of its own.
+func PipeOn[T any](on Pool, c *Context, ctx context.Context, f func(context.Context) (T, error), wrap func(T, error) any) {
 	k := c.cell
 	k.mu.Lock()
 	if c.life != k.life || k.state == ended {
@@ -53,7 +71,11 @@ func Pipe[T any](c *Context, ctx context.Context, f func(context.Context) (T, er
 		value, err = f(ctx)
 		return err
 	}
-	s.pool.submit(j)
+	p := on.pool
+	if p == nil {
+		p = s.own
+	}
+	p.submit(j)
 }
 
 var errPoolFull = &engine.Error{Code: engine.TooMany, Message: "too much background work is waiting; try again in a moment"}
@@ -139,11 +161,6 @@ func (p *pool) load() (running, waiting int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.running), len(p.queue)
-}
-
-func (p *pool) idle() bool {
-	running, waiting := p.load()
-	return running+waiting == 0
 }
 
 // names lists the actors whose work has not come back.

@@ -64,7 +64,8 @@ type Stopped struct{}
 type System struct {
 	engine   *actor.Engine
 	opt      Options
-	pool     pool
+	own      *pool         // of Pipe
+	pools    []*pool       // all; guarded by mu
 	closed   atomic.Bool   // intake is over; see Shutdown
 	progress chan struct{} // woken after each message while shutting down
 	hard     context.Context
@@ -107,7 +108,7 @@ func New(opt Options) (*System, error) {
 	}
 	s := &System{engine: e, opt: opt, kinds: map[string]*kind{}, progress: make(chan struct{}, 1)}
 	s.hard, s.halt = context.WithCancel(context.Background())
-	s.pool = pool{workers: opt.Workers, limit: opt.Waiting, progress: s.progressed}
+	s.own = s.NewPool(opt.Workers, opt.Waiting).pool
 	// The one subscriber of the event stream. It is never stopped: events for a dead subscriber
 	// are themselves events, and would spin for ever.
 	e.Subscribe(e.SpawnFunc(s.watch, "watch", actor.WithInboxSize(opt.Inbox)))
@@ -282,7 +283,24 @@ func (s *System) Stats() []KindStats {
 }
 
 // Work reads how many calls of Pipe run and wait now.
-func (s *System) Work() (running, waiting int) { return s.pool.load() }
+func (s *System) Work() (running, waiting int) {
+	for _, p := range s.workPools() {
+		r, w := p.load()
+		running, waiting = running+r, waiting+w
+	}
+	return running, waiting
+}
+
+func (s *System) workPools() []*pool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.pools)
+}
+
+func (s *System) poolsIdle() bool {
+	running, waiting := s.Work()
+	return running+waiting == 0
+}
 
 // progressed wakes Shutdown to look again. Outside of a shutdown it costs one atomic read.
 func (s *System) progressed() {
@@ -318,13 +336,15 @@ func (s *System) Shutdown(ctx context.Context) (stuck []string) {
 		s.await(share, func() bool { return k.len() == 0 })
 		cancel()
 	}
-	s.await(ctx, s.pool.idle)
+	s.await(ctx, s.poolsIdle)
 	for _, k := range order {
 		for _, c := range k.all() {
 			stuck = append(stuck, k.name+"/"+c.id)
 		}
 	}
-	stuck = append(stuck, s.pool.names()...)
+	for _, p := range s.workPools() {
+		stuck = append(stuck, p.names()...)
+	}
 	slices.Sort(stuck)
 	return stuck
 }
@@ -353,11 +373,12 @@ func (s *System) await(ctx context.Context, done func() bool) {
 // messages cannot be handled now.
 func (s *System) quiet() bool {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, k := range s.order {
+	order := slices.Clone(s.order)
+	s.mu.Unlock()
+	for _, k := range order {
 		if k.queued.Load() > k.held.Load() {
 			return false
 		}
 	}
-	return s.pool.idle()
+	return s.poolsIdle()
 }
