@@ -7,6 +7,7 @@
 package slot
 
 import (
+	"slices"
 	"time"
 
 	"relais/engine"
@@ -43,11 +44,12 @@ type State struct {
 	WaveAt    time.Time          `json:"wave_at,omitzero"` // of the last wave
 	Reminded  int                `json:"reminded,omitempty"`
 	Exhausted bool               `json:"exhausted,omitempty"` // nobody new fits
+	Forward   bool               `json:"forward,omitempty"`   // by staff: the next wave does not wait for its time
 	Offers    []Offer            `json:"offers,omitempty"`    // of this opening, in order
 	Asked     []engine.PatientID `json:"asked,omitempty"`     // in earlier openings too: never asked again for this slot
 	Winner    engine.OfferID     `json:"winner,omitempty"`
 	Booking   engine.BookingID   `json:"booking,omitempty"`
-	Why       string             `json:"why,omitempty"`    // why it was closed: taken, gone, withdrawn, undone
+	Why       string             `json:"why,omitempty"`    // why it was closed: withdrawn, or Taken.Why; of a booked slot, what the record system shows instead
 	By        engine.UserID      `json:"by,omitempty"`     // who changed it last, when it was a person
 	Depth     int                `json:"depth,omitempty"`  // in its chain; 0 is a plain cancellation
 	Parent    engine.SlotID      `json:"parent,omitempty"` // the slot whose winner gave this one up
@@ -88,16 +90,19 @@ type Offer struct {
 //sumtype:decl
 type Input interface{ input() }
 
-// Opened: the record system freed the slot. Ignored while an opening is under way.
+// Opened: the record system freed the slot. Ignored while an opening is under way, and when the
+// slot is too close, beyond the policy's horizon or too deep in its chain.
 type Opened struct {
-	Slot   engine.Slot
-	Grace  time.Duration // how long to wait before anybody is asked
-	Depth  int
-	Parent engine.SlotID
+	Slot      engine.Slot
+	Grace     time.Duration // how long to wait before anybody is asked
+	Depth     int
+	Parent    engine.SlotID
+	Suspended bool // the clinic's record system cannot be trusted now: silent until Resume
 }
 
-// Tick: the time State.Wake has come. Candidates are ranked, unasked, reachable now, and are
-// looked up by the caller only when WantsCandidates says so.
+// Tick: the time State.Wake has come. Before Wake, or with another generation than State.Gen, it
+// does nothing, so a caller whose timer fired early arms it again. Candidates are ranked,
+// unasked, reachable now, and are looked up by the caller only when WantsCandidates says so.
 type Tick struct {
 	Gen        uint64
 	Candidates []engine.Candidate
@@ -280,16 +285,62 @@ const (
 	EvGivenUp   = "given_up" // the winner's later appointment is being cancelled
 )
 
+// The values of Note.Detail keys are counts, channels, words of closed lists and the record
+// system's references. The keys: wave, asked, shadow, channel, answer, why, depth, appointment.
+
 // Step takes what is and what happened and returns what is now and what is to be done. It leaves
-// s unchanged. An error (an *engine.Error) means that the input is refused and nothing changes.
+// s unchanged, and the result shares no memory with s that a later Step writes to. When nothing
+// changed, Version is the same and no effect but an Answer is returned. An error (an
+// *engine.Error) means that the input is refused and nothing changes.
+//
+// now is taken to the nanosecond, in UTC. zone is the clinic's; nil means UTC.
 func Step(s State, in Input, now time.Time, p engine.Policy, mode engine.Mode, zone *time.Location) (State, []Effect, error) {
-	panic("contract")
+	t := turn{State: s, now: now.Round(0).UTC(), policy: p, mode: mode, zone: zone}
+	if err := t.take(in); err != nil {
+		return s, nil, err
+	}
+	if !t.changed {
+		return s, t.effects, nil
+	}
+	t.Version++
+	if t.Wake.Equal(s.Wake) {
+		t.Wake = s.Wake
+	} else {
+		t.Gen++
+	}
+	return t.State, t.effects, nil
 }
 
 // WantsCandidates says whether a Tick at now would ask people, so that the caller looks them up.
 func WantsCandidates(s State, now time.Time, p engine.Policy, mode engine.Mode) bool {
-	panic("contract")
+	if s.Suspended || s.Paused || s.Wake.IsZero() || now.Before(s.Wake) || !now.Before(s.Deadline) {
+		return false
+	}
+	switch s.Phase {
+	case Freed:
+		return !now.Before(s.HoldUntil) && !needsApproval(s, mode) && !(mode == engine.Shadow && s.Wave > 0)
+	case Offering:
+		return mode != engine.Shadow && len(s.Offers) < p.MaxAsked
+	case None, Approval, Claimed, Booked, Expired, Closed:
+	}
+	return false
 }
 
-// MayLeave says whether a message of this offer may leave in this state.
-func MayLeave(s State, offer engine.OfferID) bool { panic("contract") }
+// MayLeave says whether a message of this offer may leave in this state. The offer's own
+// deadline is for the caller to check: this function has no clock.
+func MayLeave(s State, offer engine.OfferID) bool {
+	if s.Phase != Offering || s.Suspended || s.Paused {
+		return false
+	}
+	i := s.find(offer)
+	return i >= 0 && s.Offers[i].Status == Pending
+}
+
+// find returns the index of an offer of this opening, or -1.
+func (s *State) find(id engine.OfferID) int {
+	return slices.IndexFunc(s.Offers, func(o Offer) bool { return o.ID == id })
+}
+
+func needsApproval(s State, mode engine.Mode) bool {
+	return mode == engine.Approval && !s.Approved
+}
