@@ -43,7 +43,7 @@ type State struct {
 	Wave      int                `json:"wave"`
 	WaveAt    time.Time          `json:"wave_at,omitzero"` // of the last wave
 	Reminded  int                `json:"reminded,omitempty"`
-	Exhausted bool               `json:"exhausted,omitempty"` // nobody new fits
+	Exhausted bool               `json:"exhausted,omitempty"` // nobody new fitted at one look or more
 	Forward   bool               `json:"forward,omitempty"`   // by staff: the next wave does not wait for its time
 	Offers    []Offer            `json:"offers,omitempty"`    // of this opening, in order
 	Asked     []engine.PatientID `json:"asked,omitempty"`     // in earlier openings too: never asked again for this slot
@@ -282,7 +282,9 @@ const (
 	EvWithdrawn = "withdrawn"
 	EvExpired   = "expired"
 	EvExhausted = "exhausted"
-	EvGivenUp   = "given_up" // the winner's later appointment is being cancelled
+	EvSendNow   = "send_now"   // somebody at the desk wants the next wave now
+	EvEntryGone = "entry_gone" // the offer's entry left, opted out or won elsewhere
+	EvGivenUp   = "given_up"   // the winner's later appointment is being cancelled
 )
 
 // The values of Note.Detail keys are counts, channels, words of closed lists and the record

@@ -109,6 +109,7 @@ func (t *turn) sendNow(Staff) error {
 	t.HoldUntil = t.now
 	t.Forward = true
 	t.look()
+	t.note(EvSendNow, "")
 	return nil
 }
 

@@ -268,7 +268,7 @@ func (t *turn) view(eligible []engine.Candidate) offer.View {
 }
 
 func (t *turn) wave(chosen []engine.Candidate) {
-	t.Phase, t.Exhausted = Offering, false
+	t.Phase = Offering
 	t.Wave++
 	t.WaveAt = t.now
 	wave := strconv.Itoa(t.Wave)
@@ -355,6 +355,7 @@ func (t *turn) entryGone(in EntryGone) {
 		t.change()
 		t.own()
 		t.Offers[i].Status = Ended
+		t.note(EvEntryGone, o.ID)
 		if o.Status == Pending {
 			t.look()
 		}
