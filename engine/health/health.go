@@ -1,11 +1,35 @@
 // Package health decides whether a clinic's record system can be trusted now, and so whether
 // anything may be sent for that clinic.
+//
+// The rules lean to one side: doubt suspends at once or nearly so, and trust comes back only after
+// a complete look at the schedule and a comparison of every open slot with it.
 package health
 
 import (
+	"fmt"
 	"time"
 
 	"relais/engine"
+)
+
+// The thresholds.
+const (
+	// MaxFailures is how many passing failures in a row suspend.
+	MaxFailures = 3
+	// MaxBlind is how long passing failures may go on without one good look.
+	MaxBlind = 10 * time.Second
+	// MaxStale is how long trust lasts when no look is heard of at all.
+	MaxStale = 30 * time.Second
+	// MaxSkew is how far the record system's clock may be from ours, either way.
+	MaxSkew = 5 * time.Minute
+	// MaxWait bounds how long a record system can make us wait before the next look.
+	MaxWait = time.Hour
+)
+
+// The backoff doubles from backoffFirst to backoffCap.
+const (
+	backoffFirst = 500 * time.Millisecond
+	backoffCap   = 30 * time.Second
 )
 
 // Status is the state of trust.
@@ -19,11 +43,11 @@ const (
 	Checking  Status = "checking"  // it answers again; open slots are being compared before anything leaves
 )
 
-// State is what is known of the sync. It is kept in the store.
+// State is what is known of the sync. It is kept in the store. The zero State is Starting.
 type State struct {
 	Status   Status          `json:"status"`
 	Since    time.Time       `json:"since"`
-	Fault    engine.DMEFault `json:"fault,omitempty"`
+	Fault    engine.DMEFault `json:"fault,omitempty"`  // why it is suspended, or the last passing failure
 	Detail   string          `json:"detail,omitempty"` // in words, no personal data
 	LastGood time.Time       `json:"last_good,omitzero"`
 	LastFull time.Time       `json:"last_full,omitzero"`
@@ -44,7 +68,8 @@ type Good struct {
 	Skew time.Duration
 }
 
-// Bad: a look or a write failed.
+// Bad: a look or a write failed. A conflict or a rejection is an answer, not a failure of the
+// record system, and changes nothing.
 type Bad struct {
 	Fault  engine.DMEFault
 	Detail string
@@ -71,5 +96,179 @@ func (Reconciled) input()  {}
 func (HeldBy) input()      {}
 func (Beat) input()        {}
 
+// Loaded is what a State read from the store is worth after a restart: the schedule was not
+// watched meanwhile, so trust starts over, but a suspension and a hold stay what they were.
+func Loaded(s State, now time.Time) State {
+	s.Failures, s.RetryAt = 0, time.Time{}
+	if s.Status != Suspended {
+		s.Fault, s.Detail = "", ""
+		s = s.to(Starting, now)
+		s.Since = now
+	}
+	return s
+}
+
 // Step takes what is and what happened and returns what is now.
-func Step(s State, in Input, now time.Time) State { panic("contract") }
+func Step(s State, in Input, now time.Time) State {
+	if s.Status == "" {
+		s.Status, s.Since = Starting, now
+	}
+	switch in := in.(type) {
+	case Good:
+		return s.good(in, now)
+	case Bad:
+		return s.bad(in, now)
+	case Implausible:
+		s.Failures++
+		s.RetryAt = now.Add(backoffCap)
+		return s.suspend(engine.DMEMalformed, in.Detail, now)
+	case Reconciled:
+		if s.Status == Checking {
+			s = s.to(Healthy, now)
+		}
+		return s
+	case HeldBy:
+		return s.held(in.User, now)
+	case Beat:
+		return s.beat(now)
+	}
+	return s
+}
+
+func (s State) good(in Good, now time.Time) State {
+	s.Skew = in.Skew
+	if in.Skew.Abs() > MaxSkew {
+		s.Failures++
+		s.RetryAt = now.Add(backoffCap)
+		return s.suspend(engine.DMEMalformed, skewSentence(in.Skew), now)
+	}
+	s.LastGood, s.Failures, s.RetryAt = now, 0, time.Time{}
+	if in.Full {
+		s.LastFull = now
+	}
+	switch s.Status {
+	case Healthy, Checking:
+		s.Fault, s.Detail = "", ""
+	case Starting, Suspended:
+		// Only a complete snapshot shows that nothing was missed while nobody could look.
+		if in.Full && s.Hold == "" {
+			s.Fault, s.Detail = "", ""
+			s = s.to(Checking, now)
+		}
+	}
+	return s
+}
+
+func (s State) bad(in Bad, now time.Time) State {
+	if in.Fault == engine.DMEConflict || in.Fault == engine.DMERejected {
+		return s
+	}
+	s.Failures++
+	s.RetryAt = now.Add(backoff(s.Failures, in.Jitter, in.Wait))
+	detail := in.Detail
+	if detail == "" {
+		detail = sentence(in.Fault)
+	}
+	if passing(in.Fault) && s.Status != Checking && s.Status != Suspended &&
+		s.Failures < MaxFailures && now.Sub(s.lastSeen()) < MaxBlind {
+		s.Fault, s.Detail = in.Fault, detail
+		return s
+	}
+	return s.suspend(in.Fault, detail, now)
+}
+
+func (s State) held(user engine.UserID, now time.Time) State {
+	if user == "" {
+		if s.Hold == "" {
+			return s
+		}
+		// Still suspended: the next complete look starts the way back, so it is due now.
+		s.Hold, s.RetryAt = "", now
+		if s.Fault == "" {
+			s.Detail = "The suspension by hand is over; the schedule is being read again."
+		}
+		return s
+	}
+	s.Hold = user
+	if s.Status != Suspended {
+		s.Fault, s.Detail = "", "Suspended by hand."
+	}
+	return s.to(Suspended, now)
+}
+
+func (s State) beat(now time.Time) State {
+	if s.Status == Suspended || now.Sub(s.lastSeen()) < MaxStale {
+		return s
+	}
+	fault, detail := s.Fault, s.Detail
+	if fault == "" {
+		fault = engine.DMEUnreachable
+		detail = fmt.Sprintf("No look at the record system worked for %d s.", int(MaxStale.Seconds()))
+	}
+	return s.suspend(fault, detail, now)
+}
+
+// lastSeen is when the record system was last known to be fine, or when we started to look.
+func (s State) lastSeen() time.Time {
+	if s.Status == Starting && s.Since.After(s.LastGood) {
+		return s.Since
+	}
+	return s.LastGood
+}
+
+func (s State) suspend(f engine.DMEFault, detail string, now time.Time) State {
+	s.Fault, s.Detail = f, detail
+	return s.to(Suspended, now)
+}
+
+func (s State) to(status Status, now time.Time) State {
+	if s.Status != status {
+		s.Status, s.Since = status, now
+	}
+	return s
+}
+
+// passing says whether a fault often goes away by itself within a moment. The others mean that
+// what is read or written cannot be believed, whatever the next answer is.
+func passing(f engine.DMEFault) bool {
+	return f == engine.DMEUnreachable || f == engine.DMEError || f == engine.DMEBusy
+}
+
+// backoff spreads the retries of many clinics over the whole interval (full jitter), and never
+// comes back earlier than the record system asked.
+func backoff(failures int, jitter float64, wait time.Duration) time.Duration {
+	limit := backoffCap
+	if n := failures - 1; n < 6 {
+		limit = min(backoffFirst<<n, backoffCap)
+	}
+	d := time.Duration(min(max(jitter, 0), 1) * float64(limit))
+	return max(d, min(wait, MaxWait))
+}
+
+func skewSentence(skew time.Duration) string {
+	way := "ahead of"
+	if skew < 0 {
+		way = "behind"
+	}
+	return fmt.Sprintf("The record system's clock is %s %s ours.", skew.Abs().Round(time.Second), way)
+}
+
+func sentence(f engine.DMEFault) string {
+	switch f {
+	case engine.DMEConflict:
+		return "The slot is not free any more."
+	case engine.DMERejected:
+		return "The record system said no."
+	case engine.DMESignIn:
+		return "The record system does not let us in."
+	case engine.DMEUnreachable:
+		return "The record system does not answer."
+	case engine.DMEBusy:
+		return "The record system asks to wait."
+	case engine.DMEError:
+		return "The record system answers with an error of its own."
+	case engine.DMEMalformed:
+		return "The record system's answer cannot be read."
+	}
+	return "The record system failed."
+}
