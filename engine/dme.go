@@ -27,6 +27,7 @@ type SlotFact struct {
 	Specialty    Specialty      `json:"specialty"`
 	Start        time.Time      `json:"start"`
 	End          time.Time      `json:"end"`
+	Changed      time.Time      `json:"changed,omitzero"` // when the record system changed it, by its own clock
 }
 
 // AppointmentFact is one appointment as the record system shows it.

@@ -32,6 +32,9 @@ type Message struct {
 	Invite  []byte        // e-mail: a calendar file, or nil
 	Say     *Script       // voice
 	Valid   time.Duration // how long it is worth delivering
+	// Still is asked by the transport right before the message leaves, after any wait of its own;
+	// false drops the message (Failed, Dropped). nil lets it leave.
+	Still func() bool
 }
 
 // Script is what a call says. Prompt is repeated once when nothing is pressed.
