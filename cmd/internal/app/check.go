@@ -1,0 +1,373 @@
+package app
+
+import (
+	"cmp"
+	"fmt"
+	"net"
+	"net/mail"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"relais/engine"
+)
+
+// maxConfig bounds a configuration file, in bytes.
+const maxConfig = 1 << 20
+
+// ConfigError is a configuration with mistakes, all of them.
+type ConfigError struct{ Problems []Problem }
+
+func (e *ConfigError) Error() string {
+	lines := make([]string, len(e.Problems))
+	for i, p := range e.Problems {
+		lines[i] = p.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// LoadConfig reads the file at path, applies the environment and then flags over it, and checks the
+// whole. A path of "" means no file. The error is a *ConfigError.
+func LoadConfig(path string, env environment, flags func(*Config)) (Config, error) {
+	cfg := DefaultConfig()
+	d := &decoder{file: "configuration", env: env, lines: map[string]int{}, origin: map[string]string{}, refs: map[string]bool{}}
+	if path != "" {
+		d.file = path
+		text, sentence := readConfig(path)
+		if sentence != "" {
+			return cfg, &ConfigError{[]Problem{{Where: path, Sentence: sentence}}}
+		}
+		d.decode(text, &cfg)
+	}
+	d.environ(&cfg)
+	if flags != nil {
+		flags(&cfg)
+	}
+	// A file that cannot be read as YAML has nothing to check; other mistakes do not hide more.
+	if len(d.lines) > 0 || path == "" {
+		c := &checker{d}
+		c.config(&cfg)
+	}
+	if len(d.problems) > 0 {
+		slices.SortStableFunc(d.problems, func(a, b Problem) int { return cmp.Compare(lineOf(a), lineOf(b)) })
+		return cfg, &ConfigError{d.problems}
+	}
+	return cfg, nil
+}
+
+func lineOf(p Problem) int {
+	n, _ := strconv.Atoi(p.Where[strings.LastIndexByte(p.Where, ':')+1:])
+	return n
+}
+
+func readConfig(path string) (text []byte, sentence string) {
+	info, err := os.Stat(path)
+	switch {
+	case os.IsNotExist(err):
+		return nil, "there is no such file; copy deploy/relais.example.yaml and edit it."
+	case err != nil:
+		return nil, "the file cannot be opened; let the user that runs relais read it."
+	case info.IsDir():
+		return nil, "this is a directory; name the file in it."
+	case info.Size() > maxConfig:
+		return nil, "the file is larger than 1 MB; it cannot be a configuration."
+	}
+	text, err = os.ReadFile(path) //nolint:gosec // the operator names the file
+	if err != nil {
+		return nil, "the file cannot be read; let the user that runs relais read it."
+	}
+	return text, ""
+}
+
+// checker holds the rules that a single value does not show.
+type checker struct{ d *decoder }
+
+// say records a problem of a setting at the line, or the variable, that it came from; of a setting
+// that is missing at the line of what should hold it.
+func (c *checker) say(setting, format string, args ...any) {
+	if name, ok := c.d.origin[strings.ReplaceAll(setting, ".", "_")]; ok {
+		c.d.problems = append(c.d.problems, Problem{"environment", name, fmt.Sprintf(format, args...)})
+		return
+	}
+	line := 0
+	for at := setting; at != "" && line == 0; {
+		line = c.d.lines[at]
+		at = at[:max(strings.LastIndexByte(at, '.'), 0)]
+	}
+	if c.spoken(setting, line) {
+		return
+	}
+	c.d.problem(line, setting, format, args...)
+}
+
+// spoken is true when the decoder already complained of the setting: a second complaint, of the
+// value that stands in for the wrong one, would only confuse.
+func (c *checker) spoken(setting string, line int) bool {
+	return slices.ContainsFunc(c.d.problems, func(p Problem) bool {
+		return p.Setting == setting && p.Where == c.d.at(line)
+	})
+}
+
+func (c *checker) oneOf(setting, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		c.say(setting, "is %q; it can be %s.", value, strings.Join(allowed, ", "))
+	}
+}
+
+func (c *checker) between(setting string, value, low, high int) {
+	if value < low || value > high {
+		c.say(setting, "is %d; it can be from %d to %d.", value, low, high)
+	}
+}
+
+func (c *checker) lasts(setting string, value Duration, low, high time.Duration) {
+	if v := time.Duration(value); v < low || v > high {
+		c.say(setting, "is %v; it can be from %v to %v.", v, low, high)
+	}
+}
+
+// url checks an address of a server. Plain http is for the machine itself only.
+func (c *checker) url(setting, value string) {
+	u, err := url.Parse(value)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		c.say(setting, "is not a web address; write it whole, for example https://relais.example.org.")
+		return
+	}
+	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		c.say(setting, "must have no user, ? or #; secrets have settings of their own.")
+	}
+	if u.Scheme == "http" && !isLoopback(u.Hostname()) {
+		c.say(setting, "must begin with https:// because personal data goes over it; http:// is for this machine only.")
+	}
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+var (
+	clinicID  = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$`)
+	userID    = regexp.MustCompile(`^[A-Za-z0-9._@-]{1,64}$`)
+	e164      = regexp.MustCompile(`^\+[1-9][0-9]{7,14}$`)
+	account   = regexp.MustCompile(`^AC[0-9a-f]{32}$`)
+	messaging = regexp.MustCompile(`^MG[0-9a-f]{32}$`)
+)
+
+const phoneHelp = "is not a telephone number; write it as +15145550100."
+
+func (c *checker) config(cfg *Config) {
+	if host, port, err := net.SplitHostPort(cfg.Addr); err != nil {
+		c.say("addr", "is %q; write a host and a port, for example localhost:8080 or :8080.", cfg.Addr)
+	} else if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		c.say("addr", "has the port %q after %q; write a number from 1 to 65535.", port, host)
+	}
+	if cfg.PublicURL == "" {
+		c.say("public_url", "is missing; it is the address that patients' links and carriers use, for example https://relais.example.org.")
+	} else {
+		c.url("public_url", cfg.PublicURL)
+	}
+	cfg.PublicURL = strings.TrimRight(cfg.PublicURL, "/")
+	if cfg.Data == "" {
+		c.say("data", "is empty; name the directory where Relais keeps its data.")
+	}
+	c.keyFile(cfg)
+	c.oneOf("log.level", cfg.Log.Level, "debug", "info", "warn", "error")
+	c.oneOf("log.format", cfg.Log.Format, "text", "json")
+	if !userID.MatchString(cfg.Account.ID) {
+		c.say("account.id", "is %q; use up to 64 letters, digits, dots, hyphens, _ or @.", cfg.Account.ID)
+	}
+	if n := len(cfg.Account.Password); n > 0 && n < 12 {
+		c.say("account.password", "is shorter than 12 characters; choose a longer one, or leave it out and Relais makes one.")
+	}
+	c.between("limits.feed_clients", cfg.Limits.FeedClients, 1, 100_000)
+	c.between("limits.requests_per_minute", cfg.Limits.RequestsPerMinute, 10, 100_000)
+	if cfg.Twilio != nil {
+		c.twilio(cfg.Twilio)
+	}
+	if cfg.Mail != nil {
+		c.mail(cfg.Mail)
+	}
+	c.clinics(cfg)
+}
+
+// keyFile keeps the key away from the data it opens: a copied directory must not open itself.
+func (c *checker) keyFile(cfg *Config) {
+	if cfg.KeyFile == "" {
+		c.say("key_file", "is missing; name a file outside of data for the key that seals personal data, for example /etc/relais/relais.key. Relais makes it on its first start.")
+		return
+	}
+	data, err1 := filepath.Abs(cfg.Data)
+	key, err2 := filepath.Abs(cfg.KeyFile)
+	if err1 != nil || err2 != nil || cfg.Data == "" {
+		return
+	}
+	if rel, err := filepath.Rel(data, key); err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
+		c.say("key_file", "lies inside data; keep it elsewhere, or a copy of the data opens itself.")
+	}
+}
+
+func (c *checker) twilio(t *TwilioConfig) {
+	if !account.MatchString(t.AccountSID) {
+		c.say("twilio.account_sid", "must be AC and 32 characters of 0-9 and a-f, from the first page of Twilio's console.")
+	}
+	if t.AuthToken == "" {
+		c.say("twilio.auth_token", "is missing; it signs what Twilio sends us, so nothing works without it.")
+	}
+	if t.From == "" {
+		c.say("twilio.from", "is missing; it is the number that calls come from, for example +15145550100.")
+	} else if !e164.MatchString(t.From) {
+		c.say("twilio.from", phoneHelp)
+	}
+	if t.MessagingService != "" && !messaging.MatchString(t.MessagingService) {
+		c.say("twilio.messaging_service", "must be MG and 32 characters of 0-9 and a-f.")
+	}
+	if t.BaseURL != "" {
+		c.url("twilio.base_url", t.BaseURL)
+	}
+}
+
+func (c *checker) mail(m *MailConfig) {
+	if m.Host == "" {
+		c.say("mail.host", "is missing; name the mail server, for example smtp.example.org.")
+	}
+	c.between("mail.port", m.Port, 1, 65535)
+	c.oneOf("mail.tls", m.TLS, "starttls", "tls", "none")
+	if m.TLS == "none" && m.Host != "" && !isLoopback(m.Host) {
+		c.say("mail.tls", "may be none only for a server on this machine; personal data goes over it.")
+	}
+	if m.From == "" {
+		c.say("mail.from", "is missing; it is the sender that patients see, for example Clinic <rdv@example.org>.")
+	} else if _, err := mail.ParseAddress(m.From); err != nil {
+		c.say("mail.from", "is not a mail address; write for example Clinic <rdv@example.org>.")
+	}
+	if (m.Username == "") != (m.Password == "") {
+		c.say("mail.username", "and mail.password go together; give both or neither.")
+	}
+	if m.CAFile != "" {
+		if _, err := os.Stat(m.CAFile); err != nil {
+			c.say("mail.ca_file", "cannot be opened; name a PEM file that relais may read.")
+		}
+	}
+}
+
+func (c *checker) clinics(cfg *Config) {
+	if len(cfg.Clinics) == 0 {
+		c.say("clinics", "is empty; describe at least one clinic, as deploy/relais.example.yaml does.")
+		return
+	}
+	if len(cfg.Clinics) > 1000 {
+		c.say("clinics", "has more than 1,000 entries; run another Relais for the rest.")
+		return
+	}
+	seen := map[string]int{}
+	sends := false
+	for i := range cfg.Clinics {
+		cl, at := &cfg.Clinics[i], fmt.Sprintf("clinics[%d]", i)
+		if first, ok := seen[cl.ID]; ok {
+			c.say(at+".id", "is %q as that of clinics[%d]; each clinic needs its own.", cl.ID, first)
+		}
+		seen[cl.ID] = i
+		sends = sends || cl.Mode != string(engine.Shadow)
+		c.clinic(at, cl)
+	}
+	if sends && cfg.Twilio == nil && cfg.Mail == nil {
+		c.say("clinics", "would send offers, but neither twilio nor mail is given; add one, or set mode: shadow to only watch.")
+	}
+}
+
+func (c *checker) clinic(at string, cl *ClinicConfig) {
+	if !clinicID.MatchString(cl.ID) {
+		c.say(at+".id", "is %q; use up to 40 small letters, digits and hyphens.", cl.ID)
+	}
+	if cl.Name == "" {
+		c.say(at+".name", "is missing; patients read it in every message.")
+	}
+	if cl.Address == "" {
+		c.say(at+".address", "is missing; patients read it on their page.")
+	}
+	if !e164.MatchString(cl.Phone) {
+		c.say(at+".phone", phoneHelp)
+	}
+	if _, err := time.LoadLocation(cl.Zone); err != nil || cl.Zone == "" || cl.Zone == "Local" {
+		c.say(at+".zone", "%q is not a time zone; write a name such as America/Toronto.", cl.Zone)
+	}
+	c.oneOf(at+".lang", cl.Lang, string(engine.French), string(engine.English))
+	c.oneOf(at+".mode", cl.Mode, string(engine.Automatic), string(engine.Approval), string(engine.Shadow))
+	if cl.Contact != "" {
+		if _, err := mail.ParseAddress(cl.Contact); err != nil {
+			c.say(at+".contact", "is not a mail address.")
+		}
+	}
+	c.policy(at+".policy", &cl.Policy)
+	c.staff(at, cl)
+	if f := cl.DME.FHIR; f == nil {
+		c.say(at+".dme", "is missing; give dme.fhir.base_url, the address of the clinic's FHIR server.")
+	} else {
+		c.fhir(at+".dme.fhir", f)
+	}
+}
+
+func (c *checker) policy(at string, p *PolicyConfig) {
+	c.oneOf(at+".strategy", p.Strategy, string(engine.Adaptive), string(engine.Waves), string(engine.OneByOne))
+	c.between(at+".size", p.Size, 1, 100)
+	c.lasts(at+".every", p.Every, time.Minute, 24*time.Hour)
+	c.between(at+".max_asked", p.MaxAsked, 1, 1000)
+	c.between(at+".reminders", p.Reminders, 0, 3)
+	c.lasts(at+".grace", p.Grace, 0, time.Hour)
+	c.lasts(at+".notice", p.Notice, 0, 7*24*time.Hour)
+	c.lasts(at+".horizon", p.Horizon, time.Hour, 365*24*time.Hour)
+	c.between(at+".week_cap", p.WeekCap, 1, 50)
+	c.between(at+".far_cap", p.FarCap, 0, p.WeekCap)
+	c.between(at+".chain_depth", p.ChainDepth, 0, 10)
+	c.lasts(at+".voice_after", p.VoiceAfter, 10*time.Second, time.Hour)
+	c.lasts(at+".voice_reply", p.VoiceReply, 10*time.Second, time.Hour)
+	if p.Horizon < p.Notice {
+		c.say(at+".horizon", "is shorter than notice; no slot could ever be offered.")
+	}
+}
+
+func (c *checker) staff(at string, cl *ClinicConfig) {
+	ids := map[string]bool{}
+	for i, p := range cl.Practitioners {
+		setting := fmt.Sprintf("%s.practitioners[%d]", at, i)
+		if p.ID == "" || p.Name == "" || p.Specialty == "" {
+			c.say(setting, "needs id, name and specialty.")
+		}
+		if ids["p "+p.ID] {
+			c.say(setting, "has the id %q of another one above.", p.ID)
+		}
+		ids["p "+p.ID] = true
+	}
+	for i, p := range cl.Places {
+		setting := fmt.Sprintf("%s.places[%d]", at, i)
+		if p.ID == "" || p.Name == "" {
+			c.say(setting, "needs id and name.")
+		}
+		if ids["l "+p.ID] {
+			c.say(setting, "has the id %q of another one above.", p.ID)
+		}
+		ids["l "+p.ID] = true
+		if p.Lat < -90 || p.Lat > 90 || p.Lon < -180 || p.Lon > 180 {
+			c.say(setting, "lies nowhere on earth; lat goes from -90 to 90 and lon from -180 to 180.")
+		}
+	}
+}
+
+func (c *checker) fhir(at string, f *FHIRConfig) {
+	if f.BaseURL == "" {
+		c.say(at+".base_url", "is missing; it is the address of the clinic's FHIR server.")
+	} else {
+		c.url(at+".base_url", f.BaseURL)
+	}
+	f.BaseURL = strings.TrimRight(f.BaseURL, "/")
+	if n := len(f.HookSecret); n > 0 && n < 16 {
+		c.say(at+".hook_secret", "is shorter than 16 characters; anybody who guesses it can make Relais look again and again.")
+	}
+	c.lasts(at+".poll_every", f.PollEvery, time.Second, 10*time.Minute)
+}

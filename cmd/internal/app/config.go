@@ -1,0 +1,243 @@
+package app
+
+import (
+	"encoding"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"relais/engine"
+)
+
+// Config is everything that an operator decides. docs/configuration.md explains each setting.
+type Config struct {
+	Addr           string         `yaml:"addr"`            // host:port to listen on
+	PublicURL      string         `yaml:"public_url"`      // what patients and carriers reach, without a slash at the end
+	Data           string         `yaml:"data"`            // directory of the store
+	KeyFile        string         `yaml:"key_file"`        // the key that seals personal data; made on first start
+	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"` // whose X-Forwarded-For is believed
+	Log            LogConfig      `yaml:"log"`
+	Account        AccountConfig  `yaml:"account"`
+	Limits         LimitsConfig   `yaml:"limits"`
+	Twilio         *TwilioConfig  `yaml:"twilio"` // nil: no texts and no calls
+	Mail           *MailConfig    `yaml:"mail"`   // nil: no mail
+	Clinics        []ClinicConfig `yaml:"clinics"`
+}
+
+// LogConfig says what is logged and how.
+type LogConfig struct {
+	Level  string `yaml:"level"`  // debug, info, warn, error
+	Format string `yaml:"format"` // text, json
+}
+
+// AccountConfig is the front-desk account made when there is none.
+type AccountConfig struct {
+	ID       string `yaml:"id"`
+	Password Secret `yaml:"password"` // empty: made up and printed once
+}
+
+// LimitsConfig bounds what outsiders can use.
+type LimitsConfig struct {
+	FeedClients       int `yaml:"feed_clients"`        // browsers connected to the live feed
+	RequestsPerMinute int `yaml:"requests_per_minute"` // of one address, on the patients' pages and sign-in
+}
+
+// TwilioConfig is an account for texts and calls.
+type TwilioConfig struct {
+	AccountSID       string `yaml:"account_sid"`
+	AuthToken        Secret `yaml:"auth_token"`
+	From             string `yaml:"from"`              // E.164; needed for calls
+	MessagingService string `yaml:"messaging_service"` // "MG..."; texts leave from its numbers
+	BaseURL          string `yaml:"base_url"`          // empty: Twilio's own
+}
+
+// MailConfig is a mail server to hand mail to.
+type MailConfig struct {
+	Host     string `yaml:"host"`
+	Port     int    `yaml:"port"`
+	Username string `yaml:"username"` // empty: no sign-in
+	Password Secret `yaml:"password"`
+	From     string `yaml:"from"`    // "Clinic <rdv@example.org>"
+	TLS      string `yaml:"tls"`     // starttls, tls, none
+	CAFile   string `yaml:"ca_file"` // empty: the machine's
+}
+
+// ClinicConfig is one clinic.
+type ClinicConfig struct {
+	ID            string               `yaml:"id"`
+	Name          string               `yaml:"name"`
+	Address       string               `yaml:"address"`
+	Phone         string               `yaml:"phone"` // E.164, shown to patients
+	Zone          string               `yaml:"zone"`
+	Lang          string               `yaml:"lang"`
+	Mode          string               `yaml:"mode"`
+	ShowDoctor    bool                 `yaml:"show_doctor"`
+	Contact       string               `yaml:"contact"` // e-mail of who is told that the record system fails
+	Policy        PolicyConfig         `yaml:"policy"`
+	Practitioners []PractitionerConfig `yaml:"practitioners"`
+	Places        []PlaceConfig        `yaml:"places"`
+	DME           DMEConfig            `yaml:"dme"`
+}
+
+// PolicyConfig is engine.Policy as it is written in a file.
+type PolicyConfig struct {
+	Strategy   string   `yaml:"strategy"`
+	Size       int      `yaml:"size"`
+	Every      Duration `yaml:"every"`
+	MaxAsked   int      `yaml:"max_asked"`
+	Reminders  int      `yaml:"reminders"`
+	Grace      Duration `yaml:"grace"`
+	Notice     Duration `yaml:"notice"`
+	Horizon    Duration `yaml:"horizon"`
+	Hours      Hours    `yaml:"hours"`
+	WeekCap    int      `yaml:"week_cap"`
+	FarCap     int      `yaml:"far_cap"`
+	ChainDepth int      `yaml:"chain_depth"`
+	Courtesy   bool     `yaml:"courtesy"`
+	VoiceAfter Duration `yaml:"voice_after"`
+	VoiceReply Duration `yaml:"voice_reply"`
+}
+
+// PractitionerConfig names somebody whose time is booked.
+type PractitionerConfig struct {
+	ID        string `yaml:"id"`
+	Name      string `yaml:"name"`
+	Specialty string `yaml:"specialty"`
+}
+
+// PlaceConfig names a place of care.
+type PlaceConfig struct {
+	ID      string  `yaml:"id"`
+	Name    string  `yaml:"name"`
+	Address string  `yaml:"address"`
+	Lat     float64 `yaml:"lat"`
+	Lon     float64 `yaml:"lon"`
+}
+
+// DMEConfig is the clinic's record system.
+type DMEConfig struct {
+	FHIR *FHIRConfig `yaml:"fhir"`
+}
+
+// FHIRConfig is a FHIR R4 server.
+type FHIRConfig struct {
+	BaseURL     string            `yaml:"base_url"`
+	Token       Secret            `yaml:"token"`       // bearer; empty: none
+	HookSecret  Secret            `yaml:"hook_secret"` // empty: no subscription, polling only
+	PollEvery   Duration          `yaml:"poll_every"`
+	Specialties map[string]string `yaml:"specialties"` // the server's code to ours; missing: taken as it is
+}
+
+// DefaultConfig returns the settings of an operator who decided nothing.
+func DefaultConfig() Config {
+	return Config{
+		Addr:    "localhost:8080",
+		Data:    "data",
+		Log:     LogConfig{Level: "info", Format: "text"},
+		Account: AccountConfig{ID: "desk"},
+		Limits:  LimitsConfig{FeedClients: 2000, RequestsPerMinute: 120},
+	}
+}
+
+// defaulter is a part of the configuration that lists or optional parts create.
+type defaulter interface{ setDefaults() }
+
+func (c *ClinicConfig) setDefaults() {
+	p := engine.DefaultPolicy()
+	*c = ClinicConfig{
+		Zone: "America/Toronto", Lang: string(engine.French), Mode: string(engine.Automatic),
+		Policy: PolicyConfig{
+			Strategy: string(p.Strategy), Size: p.Size, Every: Duration(p.Every), MaxAsked: p.MaxAsked,
+			Reminders: p.Reminders, Grace: Duration(p.Grace), Notice: Duration(p.Notice),
+			Horizon: Duration(p.Horizon), Hours: Hours(p.Hours), WeekCap: p.WeekCap, FarCap: p.FarCap,
+			ChainDepth: p.ChainDepth, Courtesy: p.Courtesy,
+			VoiceAfter: Duration(p.VoiceAfter), VoiceReply: Duration(p.VoiceReply),
+		},
+	}
+}
+
+func (m *MailConfig) setDefaults() { *m = MailConfig{Port: 587, TLS: "starttls"} }
+func (f *FHIRConfig) setDefaults() { *f = FHIRConfig{PollEvery: Duration(2 * time.Second)} }
+
+// Clinic returns the clinic as the rest of Relais knows it.
+func (c *ClinicConfig) Clinic() engine.Clinic {
+	clinic := engine.Clinic{
+		ID: engine.ClinicID(c.ID), Name: c.Name, Address: c.Address, Phone: c.Phone, Zone: c.Zone,
+		Lang: engine.Lang(c.Lang), Mode: engine.Mode(c.Mode), ShowDoctor: c.ShowDoctor,
+		Policy: c.Policy.Policy(),
+	}
+	for _, p := range c.Practitioners {
+		clinic.Practitioners = append(clinic.Practitioners, engine.Practitioner{
+			ID: engine.PractitionerID(p.ID), Name: p.Name, Specialty: engine.Specialty(p.Specialty),
+		})
+	}
+	for _, p := range c.Places {
+		clinic.Places = append(clinic.Places, engine.Place{
+			ID: engine.PlaceID(p.ID), Name: p.Name, Address: p.Address,
+			Point: engine.Point{Lat: p.Lat, Lon: p.Lon},
+		})
+	}
+	return clinic
+}
+
+// Policy returns the policy as the rules know it.
+func (p *PolicyConfig) Policy() engine.Policy {
+	return engine.Policy{
+		Strategy: engine.Strategy(p.Strategy), Size: p.Size, Every: time.Duration(p.Every),
+		MaxAsked: p.MaxAsked, Reminders: p.Reminders, Grace: time.Duration(p.Grace),
+		Notice: time.Duration(p.Notice), Horizon: time.Duration(p.Horizon), Hours: engine.Hours(p.Hours),
+		WeekCap: p.WeekCap, FarCap: p.FarCap, ChainDepth: p.ChainDepth, Courtesy: p.Courtesy,
+		VoiceAfter: time.Duration(p.VoiceAfter), VoiceReply: time.Duration(p.VoiceReply),
+	}
+}
+
+var (
+	_ encoding.TextUnmarshaler = (*Duration)(nil)
+	_ encoding.TextUnmarshaler = (*Hours)(nil)
+)
+
+// Duration is a time.Duration that a file may also give in days: "90s", "10m", "60d".
+type Duration time.Duration
+
+// UnmarshalText reads a duration. Its error is the end of a sentence.
+func (d *Duration) UnmarshalText(text []byte) error {
+	s := string(text)
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		if n, err := strconv.Atoi(days); err == nil && n >= 0 && n <= 3650 {
+			*d = Duration(time.Duration(n) * 24 * time.Hour)
+			return nil
+		}
+	}
+	v, err := time.ParseDuration(s)
+	if err != nil {
+		return fmt.Errorf("%q is not a duration; write a number with a unit, for example 90s, 10m, 2h or 60d", s)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// Hours is engine.Hours written as "08:00-21:00".
+type Hours engine.Hours
+
+// UnmarshalText reads hours. Its error is the end of a sentence.
+func (h *Hours) UnmarshalText(text []byte) error {
+	from, until, ok := strings.Cut(string(text), "-")
+	f, okFrom := minutes(strings.TrimSpace(from))
+	u, okUntil := minutes(strings.TrimSpace(until))
+	if !ok || !okFrom || !okUntil || f > u {
+		return fmt.Errorf("%q is not a time of day; write it as 08:00-21:00, the earlier hour first", text)
+	}
+	*h = Hours{From: f, Until: u}
+	return nil
+}
+
+// minutes reads "08:30" as minutes from midnight; "24:00" is the end of the day.
+func minutes(s string) (int, bool) {
+	if s == "24:00" {
+		return 24 * 60, true
+	}
+	t, err := time.Parse("15:04", s)
+	return t.Hour()*60 + t.Minute(), err == nil
+}

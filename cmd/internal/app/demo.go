@@ -1,0 +1,15 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"io"
+)
+
+func runDemo(_ context.Context, _ DemoOptions, _ io.Writer) error {
+	return errors.New("demo: not wired yet")
+}
+
+func runOpenAPI(_ io.Writer) error {
+	return errors.New("openapi: not wired yet")
+}
