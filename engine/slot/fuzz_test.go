@@ -40,13 +40,19 @@ func FuzzStep(f *testing.F) {
 func TestRandomSequences(t *testing.T) {
 	t.Parallel()
 	reached := map[string]int{}
-	for seed := range uint64(1500) {
+	for seed := range uint64(700) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		w := newWorld(t, byte(r.Uint32()), byte(r.Uint32()), byte(r.Uint32()))
 		for range 60 {
 			op := [4]byte{byte(r.Uint32()), byte(r.Uint32()), byte(r.Uint32()), byte(r.Uint32N(40))}
-			if r.Uint32N(3) == 0 {
-				op[0], op[1] = 1, byte(8+r.Uint32N(30)) // mostly the slot is woken, and somebody fits
+			// Left to chance alone, most slots would never open, or nobody would be asked.
+			switch {
+			case !w.s.waits() && w.s.Phase != Claimed && r.Uint32N(2) == 0:
+				op[0], op[2] = 0, op[2]&3
+			case w.s.Phase == Freed && r.Uint32N(2) == 0:
+				op[0], op[1] = 1, byte(8+r.Uint32N(30))
+			case op[0]%18 == 9 && r.Uint32N(3) > 0:
+				op[0] = 3
 			}
 			w.play(op)
 			reached[string(w.s.Phase)]++
@@ -65,7 +71,7 @@ func TestRandomSequences(t *testing.T) {
 	for _, what := range []string{
 		"freed", "approval", "offering", "claimed", "booked", "expired", "closed", "reopened", "refused and going on", "reminded",
 	} {
-		if reached[what] < 20 {
+		if reached[what] < 100 {
 			t.Errorf("%s was reached %d times; the sequences prove little", what, reached[what])
 		}
 	}
@@ -137,7 +143,7 @@ func (w *world) play(op [4]byte) {
 	switch op[0] % 18 {
 	case 0:
 		in = Opened{
-			Slot:  theSlot(time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC).Add(time.Duration(n) * time.Minute)),
+			Slot:  theSlot(w.now.Add(time.Duration(20+2*int(n)) * time.Minute)),
 			Grace: time.Duration(op[2]%4) * time.Minute, Depth: int(op[2] / 64), Suspended: op[2]&32 != 0,
 		}
 	case 1: // the caller does its duty
@@ -149,6 +155,9 @@ func (w *world) play(op [4]byte) {
 			in = Tick{Gen: w.s.Gen, Candidates: people(int(op[2]), int(n%40))}
 		}
 	case 2: // the caller does not: candidates nobody wanted, early, or stale
+		if op[2]%2 == 1 && w.now.Before(w.s.Wake) {
+			w.now = w.s.Wake
+		}
 		in = Tick{Gen: w.s.Gen - uint64(op[2]%2), Candidates: people(0, int(n%40))}
 	case 3, 4:
 		in = Reply{
@@ -239,7 +248,11 @@ func (w *world) step(in Input) {
 		t.Fatalf("%#v was refused and still did something", in)
 	}
 	w.checkVersions(in, next, effects, text)
-	if tick, ok := in.(Tick); ok && tick.Gen == w.s.Gen && !w.s.Wake.IsZero() && !w.now.Before(w.s.Wake) {
+	tick, ok := in.(Tick)
+	if ok && tick.Gen != w.s.Gen && next.Version != w.s.Version {
+		t.Fatalf("a stale tick made %s", summary(next))
+	}
+	if ok && tick.Gen == w.s.Gen && !w.s.Wake.IsZero() && !w.now.Before(w.s.Wake) {
 		if !next.Wake.IsZero() && !next.Wake.After(w.now) {
 			t.Fatalf("a tick leaves %s, not after %s", summary(next), w.now)
 		}
@@ -383,6 +396,9 @@ func (w *world) checkOffers(s State) {
 			t.Fatalf("two offers %s", o.ID)
 		}
 		ids[o.ID] = true
+		if MayLeave(s, o.ID) != (s.Phase == Offering && o.Status == Pending && !s.Suspended && !s.Paused) {
+			t.Fatalf("MayLeave is wrong for %s in %s", o.ID, summary(s))
+		}
 		if o.Wave > 0 {
 			sent++
 		}
