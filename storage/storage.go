@@ -42,9 +42,10 @@ const Shared engine.ClinicID = ""
 
 // Limits of one Commit. Larger ones are refused with an engine.Invalid error.
 const (
-	MaxBatch = 4096    // puts, events and effects together
-	MaxData  = 1 << 20 // bytes in one record, event or effect
-	MaxKey   = 256     // bytes in a clinic, an ID or a subject
+	MaxBatch     = 4096     // puts, events and effects together; as many may be done
+	MaxData      = 1 << 20  // bytes in one record, event or effect
+	MaxBatchData = 16 << 20 // bytes of data in one batch
+	MaxKey       = 256      // bytes in a clinic, an ID or a subject
 )
 
 // Key names a record. IDs sort as bytes; scans return them in that order.
@@ -76,7 +77,7 @@ type Event struct {
 	Subject string // what it is about, for example a SlotID
 	At      time.Time
 	Data    []byte
-	Seq     uint64 // filled in by the store: rises by one a clinic
+	Seq     uint64 // set when it is read, ignored by Commit: 1, 2, 3 ... in each clinic
 }
 
 // Effect is something to carry out after the commit, at least once. It stays until a batch names
@@ -87,7 +88,9 @@ type Effect struct {
 	Data   []byte
 }
 
-// Batch is what one Commit writes.
+// Batch is what one Commit writes. It names no record twice, no ID is empty, and Done is carried
+// out before Effects: an effect may replace itself. An effect with the ID of one that is not done
+// replaces it.
 type Batch struct {
 	Puts    []Put
 	Events  []Event

@@ -1,0 +1,222 @@
+package bolt
+
+import (
+	"bytes"
+	"encoding/binary"
+	"slices"
+	"sync"
+
+	"relais/engine"
+	"relais/storage"
+	"relais/storage/seal"
+)
+
+// job is one batch, encoded and sealed, on its way through the writer. All its slices lie in
+// one buffer that is used again after the answer.
+type job struct {
+	records []recordOp
+	events  []eventOp
+	effects []effectOp
+	buf     []byte
+	bytes   int
+	err     error      // what done will say, set by the writer
+	done    chan error // has room for the answer: the writer never waits for a caller
+}
+
+type recordOp struct {
+	key, value []byte // a nil value deletes
+	expect     uint64
+}
+
+type eventOp struct {
+	clinic  engine.ClinicID
+	key     []byte // ends in 8 bytes for the number
+	subject []byte // the same for the index; nil when the event has no subject
+	value   []byte
+}
+
+type effectOp struct {
+	key, value []byte // a nil value deletes
+}
+
+// keepBuf is the largest buffer kept for another job.
+const keepBuf = 64 << 10
+
+var jobs = sync.Pool{New: func() any { return &job{done: make(chan error, 1)} }}
+
+// release returns the job for use by another batch, after it was answered.
+func (j *job) release() {
+	clear(j.records)
+	clear(j.events)
+	clear(j.effects)
+	buf := j.buf[:0]
+	if cap(buf) > keepBuf {
+		buf = nil
+	}
+	*j = job{records: j.records[:0], events: j.events[:0], effects: j.effects[:0], buf: buf, done: j.done}
+	jobs.Put(j)
+}
+
+// part cuts what was appended since start out of the buffer, so that appending to the part
+// cannot run into its neighbour.
+func (j *job) part(start int) []byte { return j.buf[start:len(j.buf):len(j.buf)] }
+
+// Upper bounds of what keys and values need beside their data.
+const (
+	partLen   = 2 // the length before a clinic or a subject
+	numberLen = 8
+)
+
+// measure checks the batch against the limits and returns an upper bound of its encoded size.
+func measure(b storage.Batch) (int, error) {
+	if n := len(b.Puts) + len(b.Events) + len(b.Effects); n > storage.MaxBatch {
+		return 0, engine.Errorf(engine.Invalid, "a batch of %d puts, events and effects is over the limit of %d", n, storage.MaxBatch)
+	}
+	if len(b.Done) > storage.MaxBatch {
+		return 0, engine.Errorf(engine.Invalid, "a batch with %d effects done is over the limit of %d", len(b.Done), storage.MaxBatch)
+	}
+	size, data := 0, 0
+	for i := range b.Puts {
+		p := &b.Puts[i]
+		if err := checkRecord(p.Key); err != nil {
+			return 0, err
+		}
+		if len(p.Data) > storage.MaxData {
+			return 0, tooLarge("a record", len(p.Data))
+		}
+		data += len(p.Data)
+		size += partLen + len(p.Key.Clinic) + 1 + len(p.Key.ID) + binary.MaxVarintLen64 + seal.Overhead
+	}
+	for i := range b.Events {
+		e := &b.Events[i]
+		if err := checkParts(e.Clinic, e.Subject); err != nil {
+			return 0, err
+		}
+		if len(e.Data) > storage.MaxData {
+			return 0, tooLarge("an event", len(e.Data))
+		}
+		data += len(e.Data)
+		size += 2*(partLen+len(e.Clinic)+partLen+len(e.Subject)+numberLen) + timeLen + seal.Overhead
+	}
+	for i := range b.Effects {
+		e := &b.Effects[i]
+		if err := checkID(e.Clinic, e.ID); err != nil {
+			return 0, err
+		}
+		if len(e.Data) > storage.MaxData {
+			return 0, tooLarge("an effect", len(e.Data))
+		}
+		data += len(e.Data)
+		size += partLen + len(e.Clinic) + len(e.ID) + seal.Overhead
+	}
+	for _, d := range b.Done {
+		if err := checkID(d.Clinic, d.ID); err != nil {
+			return 0, err
+		}
+		size += partLen + len(d.Clinic) + len(d.ID)
+	}
+	if data > storage.MaxBatchData {
+		return 0, engine.Errorf(engine.Invalid, "a batch of %d bytes is over the limit of %d", data, storage.MaxBatchData)
+	}
+	return size + data, nil
+}
+
+func tooLarge(what string, n int) error {
+	return engine.Errorf(engine.Invalid, "%s of %d bytes is over the limit of %d", what, n, storage.MaxData)
+}
+
+// checkParts does not quote what it refuses: a wrong subject may hold anything.
+func checkParts(c engine.ClinicID, s string) error {
+	if len(c) > storage.MaxKey || len(s) > storage.MaxKey {
+		return engine.Errorf(engine.Invalid, "a clinic, an ID or a subject is over the limit of %d bytes", storage.MaxKey)
+	}
+	return nil
+}
+
+func checkID(c engine.ClinicID, id string) error {
+	if id == "" {
+		return engine.Errorf(engine.Invalid, "an ID is empty")
+	}
+	return checkParts(c, id)
+}
+
+func checkRecord(k storage.Key) error {
+	if _, ok := kindByte(k.Kind); !ok {
+		return engine.Errorf(engine.Invalid, "a record of no known kind")
+	}
+	return checkID(k.Clinic, k.ID)
+}
+
+// encode seals the batch into a job. It runs in the caller's goroutine, so that sealing uses all
+// processors while the writer waits for the disk.
+func (s *Store) encode(b storage.Batch, size int) (*job, error) {
+	j := jobs.Get().(*job)
+	j.bytes = size
+	j.buf = slices.Grow(j.buf, size) // never grows again, so slices of it stay valid
+	for i := range b.Puts {
+		p := &b.Puts[i]
+		kind, _ := kindByte(p.Key.Kind)
+		op := recordOp{expect: p.Expect}
+		at := len(j.buf)
+		j.buf = append(appendRecordPrefix(j.buf, p.Key.Clinic, kind), p.Key.ID...)
+		op.key = j.part(at)
+		if !p.Delete {
+			version := p.Expect + 1
+			sealed, err := s.sealer.Seal(recordPlace(p.Key, version), p.Data)
+			if err != nil {
+				return nil, err
+			}
+			at = len(j.buf)
+			j.buf = append(binary.AppendUvarint(j.buf, version), sealed...)
+			op.value = j.part(at)
+		}
+		j.records = append(j.records, op)
+	}
+	// In key order neighbours share pages, and a key named twice shows.
+	slices.SortFunc(j.records, func(a, b recordOp) int { return bytes.Compare(a.key, b.key) })
+	for i := 1; i < len(j.records); i++ {
+		if bytes.Equal(j.records[i-1].key, j.records[i].key) {
+			return nil, engine.Errorf(engine.Invalid, "a batch puts one record twice")
+		}
+	}
+	for i := range b.Events {
+		e := &b.Events[i]
+		sealed, err := s.sealer.Seal(eventPlace(e.Clinic, e.Subject, e.At), e.Data)
+		if err != nil {
+			return nil, err
+		}
+		op := eventOp{clinic: e.Clinic}
+		at := len(j.buf)
+		j.buf = appendEventKey(j.buf, e.Clinic, 0)
+		op.key = j.part(at)
+		if e.Subject != "" {
+			at = len(j.buf)
+			j.buf = binary.BigEndian.AppendUint64(appendSubjectPrefix(j.buf, e.Clinic, e.Subject), 0)
+			op.subject = j.part(at)
+		}
+		at = len(j.buf)
+		j.buf = append(appendTime(appendPart(j.buf, e.Subject), e.At), sealed...)
+		op.value = j.part(at)
+		j.events = append(j.events, op)
+	}
+	for _, d := range b.Done {
+		at := len(j.buf)
+		j.buf = append(appendPart(j.buf, string(d.Clinic)), d.ID...)
+		j.effects = append(j.effects, effectOp{key: j.part(at)})
+	}
+	for i := range b.Effects {
+		e := &b.Effects[i]
+		sealed, err := s.sealer.Seal(effectPlace(e.Clinic, e.ID), e.Data)
+		if err != nil {
+			return nil, err
+		}
+		at := len(j.buf)
+		j.buf = append(appendPart(j.buf, string(e.Clinic)), e.ID...)
+		op := effectOp{key: j.part(at)}
+		at = len(j.buf)
+		j.buf = append(j.buf, sealed...)
+		op.value = j.part(at)
+		j.effects = append(j.effects, op)
+	}
+	return j, nil
+}

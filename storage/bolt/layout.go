@@ -1,0 +1,137 @@
+package bolt
+
+import (
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"relais/engine"
+	"relais/storage"
+	"relais/storage/seal"
+)
+
+// The buckets. Keys start with the clinic, its length first so that no clinic's keys lie
+// between another's.
+//
+//	records   clinic, kind (a byte), ID         -> version, sealed data
+//	events    clinic, number (8 bytes)          -> subject, time, sealed data
+//	subjects  clinic, subject, number (8 bytes) -> nothing
+//	outbox    clinic, ID                        -> sealed data
+//	meta      format, check
+const (
+	inRecords = iota
+	inEvents
+	inSubjects
+	inOutbox
+	buckets // how many there are, meta aside
+)
+
+var bucketNames = [buckets][]byte{[]byte("records"), []byte("events"), []byte("subjects"), []byte("outbox")}
+
+var (
+	metaBucket = []byte("meta")
+	formatKey  = []byte("format")
+	checkKey   = []byte("check") // a sealed constant: tells a wrong key at once
+)
+
+// The seal kinds of what is not a record. No storage.Kind has these names.
+const (
+	sealEvent  = "event"
+	sealEffect = "effect"
+	sealCheck  = "check"
+)
+
+var errValue = errors.New("value too short")
+
+// kindByte is part of the file format: never renumber.
+func kindByte(k storage.Kind) (byte, bool) {
+	switch k {
+	case storage.KindSlot:
+		return 1, true
+	case storage.KindOffer:
+		return 2, true
+	case storage.KindEntry:
+		return 3, true
+	case storage.KindPatient:
+		return 4, true
+	case storage.KindSchedule:
+		return 5, true
+	case storage.KindSync:
+		return 6, true
+	case storage.KindToken:
+		return 7, true
+	case storage.KindOptOut:
+		return 8, true
+	case storage.KindReply:
+		return 9, true
+	case storage.KindAccount:
+		return 10, true
+	case storage.KindSession:
+		return 11, true
+	case storage.KindMeta:
+		return 12, true
+	}
+	return 0, false
+}
+
+func appendPart(b []byte, s string) []byte {
+	b = binary.AppendUvarint(b, uint64(len(s)))
+	return append(b, s...)
+}
+
+func appendRecordPrefix(b []byte, c engine.ClinicID, kind byte) []byte {
+	return append(appendPart(b, string(c)), kind)
+}
+
+func appendSubjectPrefix(b []byte, c engine.ClinicID, subject string) []byte {
+	return appendPart(appendPart(b, string(c)), subject)
+}
+
+func appendEventKey(b []byte, c engine.ClinicID, seq uint64) []byte {
+	return binary.BigEndian.AppendUint64(appendPart(b, string(c)), seq)
+}
+
+func recordPlace(k storage.Key, version uint64) seal.Place {
+	return seal.Place{Clinic: k.Clinic, Kind: string(k.Kind), ID: k.ID, Stamp: version}
+}
+
+// The number of an event is known only inside the transaction, so its seal binds its time instead.
+func eventPlace(c engine.ClinicID, subject string, at time.Time) seal.Place {
+	return seal.Place{Clinic: c, Kind: sealEvent, ID: subject, Stamp: uint64(at.UnixNano())} //nolint:gosec // only compared
+}
+
+func effectPlace(c engine.ClinicID, id string) seal.Place {
+	return seal.Place{Clinic: c, Kind: sealEffect, ID: id}
+}
+
+// timeLen is the length of a stored time: seconds and nanoseconds, so that every time.Time fits.
+const timeLen = 12
+
+func appendTime(b []byte, at time.Time) []byte {
+	b = binary.BigEndian.AppendUint64(b, uint64(at.Unix()))          //nolint:gosec // turned back by readTime
+	return binary.BigEndian.AppendUint32(b, uint32(at.Nanosecond())) //nolint:gosec // below 1e9
+}
+
+func readTime(b []byte) time.Time {
+	sec, nsec := binary.BigEndian.Uint64(b), binary.BigEndian.Uint32(b[8:])
+	return time.Unix(int64(sec), int64(nsec)).UTC() //nolint:gosec // see appendTime
+}
+
+// splitRecord cuts a stored record into its version and sealed data.
+func splitRecord(v []byte) (version uint64, sealed []byte, err error) {
+	version, n := binary.Uvarint(v)
+	if n <= 0 {
+		return 0, nil, errValue
+	}
+	return version, v[n:], nil
+}
+
+// splitEvent cuts a stored event into its parts.
+func splitEvent(v []byte) (subject string, at time.Time, sealed []byte, err error) {
+	size, n := binary.Uvarint(v)
+	if n <= 0 || size > storage.MaxKey || len(v) < n+int(size)+timeLen {
+		return "", time.Time{}, nil, errValue
+	}
+	v = v[n:]
+	return string(v[:size]), readTime(v[size:]), v[int(size)+timeLen:], nil
+}

@@ -1,0 +1,14 @@
+//go:build linux || darwin
+
+package bolt
+
+import "syscall"
+
+// freeSpace returns the bytes that this process may still write in dir.
+func freeSpace(dir string) (uint64, error) {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(dir, &st); err != nil {
+		return 0, err
+	}
+	return st.Bavail * uint64(st.Bsize), nil //nolint:gosec,unconvert // the type differs by system; never negative
+}
