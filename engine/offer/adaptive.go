@@ -88,7 +88,8 @@ func (m model) level(c curve, tau, accept float64) float64 {
 
 // review counts how many more people bring the expected pending yeses up to the level.
 func (m model) review(v View, p engine.Policy) Decision {
-	tau := awake(v.Now, v.Deadline, p.Hours, v.Zone).Minutes()
+	// Whole minutes, so that level looks at the same moments whenever it is asked.
+	tau := math.Floor(awake(v.Now, v.Deadline, p.Hours, v.Zone).Minutes())
 
 	// What this slot showed: silence that should have been yeses lowers the expectation.
 	var silent, rest float64
