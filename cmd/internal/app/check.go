@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	_ "time/tzdata" // a small machine may have no zones of its own
 
 	"relais/engine"
 )
@@ -99,17 +100,17 @@ func (c *checker) say(setting, format string, args ...any) {
 		line = c.d.lines[at]
 		at = at[:max(strings.LastIndexByte(at, '.'), 0)]
 	}
-	if c.spoken(setting, line) {
+	if c.spoken(setting) {
 		return
 	}
 	c.d.problem(line, setting, format, args...)
 }
 
-// spoken is true when the decoder already complained of the setting: a second complaint, of the
-// value that stands in for the wrong one, would only confuse.
-func (c *checker) spoken(setting string, line int) bool {
+// spoken is true when there is a complaint already of the setting or of what holds it: a second one,
+// of the value that stands in for the wrong one, would only confuse.
+func (c *checker) spoken(setting string) bool {
 	return slices.ContainsFunc(c.d.problems, func(p Problem) bool {
-		return p.Setting == setting && p.Where == c.d.at(line)
+		return p.Setting == setting || strings.HasPrefix(setting, p.Setting+".")
 	})
 }
 
@@ -127,8 +128,20 @@ func (c *checker) between(setting string, value, low, high int) {
 
 func (c *checker) lasts(setting string, value Duration, low, high time.Duration) {
 	if v := time.Duration(value); v < low || v > high {
-		c.say(setting, "is %v; it can be from %v to %v.", v, low, high)
+		c.say(setting, "is %s; it can be from %s to %s.", short(v), short(low), short(high))
 	}
+}
+
+// short writes 10m, where Go writes 10m0s.
+func short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }
 
 // url checks an address of a server. Plain http is for the machine itself only.
@@ -246,7 +259,7 @@ func (c *checker) mail(m *MailConfig) {
 	} else if _, err := mail.ParseAddress(m.From); err != nil {
 		c.say("mail.from", "is not a mail address; write for example Clinic <rdv@example.org>.")
 	}
-	if (m.Username == "") != (m.Password == "") {
+	if (m.Username == "") != (m.Password == "") && !c.spoken("mail.password") {
 		c.say("mail.username", "and mail.password go together; give both or neither.")
 	}
 	if m.CAFile != "" {

@@ -57,8 +57,9 @@ type streams struct {
 func Main(ctx context.Context, args, environ []string, out, errOut io.Writer) int {
 	io := &streams{out: out, err: errOut, env: environment{}}
 	for _, pair := range environ {
-		name, value, _ := strings.Cut(pair, "=")
-		io.env[name] = value
+		if name, value, _ := strings.Cut(pair, "="); value != "" {
+			io.env[name] = value
+		}
 	}
 	err := run(ctx, args, io)
 	var usage *usageError

@@ -15,7 +15,7 @@ import (
 	"github.com/goccy/go-yaml/parser"
 )
 
-// environment is the variables of the process by name.
+// environment is the variables of the process by name. One that is empty is not set.
 type environment map[string]string
 
 // decoder fills a Config from a file and the environment. Unlike a library's decoder it goes on
@@ -150,7 +150,7 @@ func (d *decoder) fields(path string, m ast.MapNode, v reflect.Value) {
 			for name := range known {
 				names = append(names, name)
 			}
-			d.problem(line, join(path, key), "is not a setting; %s.", suggest(key, names))
+			d.problem(line, join(path, key), "is not a setting; %s", suggest(key, names))
 			continue
 		}
 		d.lines[join(path, key)] = line
@@ -219,7 +219,7 @@ func (d *decoder) environ(target any) {
 	}
 	slices.Sort(unknown)
 	for _, name := range unknown {
-		d.problems = append(d.problems, Problem{"environment", name, "is not a setting; " + suggest(name, names) + "."})
+		d.problems = append(d.problems, Problem{"environment", name, "is not a setting; " + suggest(name, names)})
 	}
 }
 
@@ -355,9 +355,9 @@ func suggest(name string, names []string) string {
 		return "did you mean " + best + "?"
 	}
 	if len(names) > 20 {
-		return "docs/configuration.md lists them all"
+		return "docs/configuration.md lists them all."
 	}
-	return "here there can be " + strings.Join(names, ", ")
+	return "here there can be " + strings.Join(names, ", ") + "."
 }
 
 // distance is Levenshtein's.
