@@ -229,6 +229,65 @@ func TestSilenceIsLearnedFrom(t *testing.T) {
 	}
 }
 
+// Texts that were sent and not answered count twice: as fewer yeses to come from them, and as a
+// reason to expect fewer from the next ones.
+func TestSilenceOfThoseAsked(t *testing.T) {
+	t.Parallel()
+	p := allDay(engine.Adaptive)
+	p.MaxAsked = 200
+	ask := func(asked int, ago float64) int {
+		v := View{Now: after(ago), Deadline: after(ago + 60), Eligible: list(100, engine.SMS)}
+		for range asked {
+			v.Sent = append(v.Sent, sent(0))
+		}
+		return Decide(v, p).Ask
+	}
+	first := ask(0, 0)
+	if got := ask(first, 0); got != 0 {
+		t.Errorf("%d more right after the first wave", got)
+	}
+	soon, late := ask(first, 10), ask(first, 40)
+	if soon == 0 || late <= soon {
+		t.Errorf("%d after ten minutes, %d after forty", soon, late)
+	}
+	if got := ask(20, 600); got <= first {
+		t.Errorf("%d after twenty unanswered texts, %d before", got, first)
+	}
+}
+
+// Near the deadline the aim itself falls; the level does not follow it down.
+func TestLevelHoldsTowardsTheDeadline(t *testing.T) {
+	t.Parallel()
+	c := standard.curves[engine.SMS]
+	if aim, level := standard.aim(c, 6, .1), standard.level(c, 6, .1); aim == 0 || level <= aim {
+		t.Errorf("aim %g, level %g", aim, level)
+	}
+	if level := standard.level(c, 2, .1); level != 0 {
+		t.Errorf("level %g when nobody can answer any more", level)
+	}
+}
+
+func TestAimHasACeiling(t *testing.T) {
+	t.Parallel()
+	m := standard
+	m.late, m.cost = .001, 0
+	if got := m.aim(m.curves[engine.SMS], 10, .1); got != m.ceiling {
+		t.Errorf("aims at %g", got)
+	}
+}
+
+// Whoever is too slow to be asked is no reason to bother the others once more.
+func TestNoReminderWhenItIsTooLate(t *testing.T) {
+	t.Parallel()
+	d := Decide(View{
+		Now: after(60), Deadline: after(65), Last: start,
+		Sent: []Sent{sent(0)}, Eligible: list(2, engine.EmailMail),
+	}, allDay(engine.Adaptive))
+	if d.Remind || !d.Exhausted {
+		t.Errorf("got %+v", d)
+	}
+}
+
 func TestTooSlowForWhatIsLeft(t *testing.T) {
 	t.Parallel()
 	p := allDay(engine.Adaptive)

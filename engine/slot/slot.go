@@ -90,7 +90,7 @@ type Offer struct {
 //sumtype:decl
 type Input interface{ input() }
 
-// Opened: the record system freed the slot. Ignored while an opening is under way, and when the
+// Opened says that the record system freed the slot. Ignored while an opening is under way, and when the
 // slot is too close, beyond the policy's horizon or too deep in its chain.
 type Opened struct {
 	Slot      engine.Slot
@@ -100,7 +100,7 @@ type Opened struct {
 	Suspended bool // the clinic's record system cannot be trusted now: silent until Resume
 }
 
-// Tick: the time State.Wake has come. Before Wake, or with another generation than State.Gen, it
+// Tick says that the time State.Wake has come. Before Wake, or with another generation than State.Gen, it
 // does nothing, so a caller whose timer fired early arms it again. Candidates are ranked,
 // unasked, reachable now, and are looked up by the caller only when WantsCandidates says so.
 type Tick struct {
@@ -108,7 +108,7 @@ type Tick struct {
 	Candidates []engine.Candidate
 }
 
-// Reply: a person answered an offer. ID is the carrier's identifier of the reply.
+// Reply says that a person answered an offer. ID is the carrier's identifier of the reply.
 type Reply struct {
 	Offer   engine.OfferID
 	Yes     bool
@@ -116,33 +116,33 @@ type Reply struct {
 	ID      string
 }
 
-// BookingAccepted: the record system has the booking.
+// BookingAccepted says that the record system has the booking.
 type BookingAccepted struct {
 	Booking     engine.BookingID
 	Appointment string
 }
 
-// BookingRefused: the record system said no. Free says whether the slot is still free there, so
+// BookingRefused says that the record system said no. Free tells whether the slot is still free there, so
 // that it goes on.
 type BookingRefused struct {
 	Booking engine.BookingID
 	Free    bool
 }
 
-// Taken: the record system shows the slot occupied by something that is not our booking, or not
+// Taken says that the record system shows the slot occupied by something that is not our booking, or not
 // bookable any more, or gone.
 type Taken struct{ Why string } // "taken", "blocked", "gone", "moved"
 
-// Suspend: the clinic's record system cannot be trusted now.
+// Suspend says that the clinic's record system cannot be trusted now.
 type Suspend struct{}
 
-// Resume: the slot was checked against the record system and is still free (or still booked).
+// Resume says that the slot was checked against the record system and is still free (or still booked).
 type Resume struct{}
 
-// Unreachable: every channel of the offer failed.
+// Unreachable says that every channel of the offer failed.
 type Unreachable struct{ Offer engine.OfferID }
 
-// EntryGone: the entry of a pending offer left the list, opted out or won another slot.
+// EntryGone says that the entry of a pending offer left the list, opted out or won another slot.
 type EntryGone struct{ Entry engine.EntryID }
 
 // StaffAction is what a person at the front desk does to a slot.
@@ -158,7 +158,7 @@ const (
 	Give     StaffAction = "book" // to Staff.For, asked by other means
 )
 
-// Staff: somebody at the front desk acts. Revision is the State.Version the person was looking
+// Staff says that somebody at the front desk acts. Revision is the State.Version the person was looking
 // at; 0 skips the check.
 type Staff struct {
 	Action   StaffAction
@@ -187,17 +187,17 @@ func (Staff) input()           {}
 //sumtype:decl
 type Effect interface{ effect() }
 
-// SettleEntry: the entry's status changes with the slot's (same commit).
+// SettleEntry says that the entry's status changes with the slot's (same commit).
 type SettleEntry struct {
 	Entry  engine.EntryID
 	Status engine.EntryStatus // Claimed, Placed, or Waiting again
 	Lost   bool               // count a claim lost through no fault of the patient
 }
 
-// MarkOffered: the patient was offered this slot (same commit).
+// MarkOffered says that the patient was offered this slot (same commit).
 type MarkOffered struct{ Patient engine.PatientID }
 
-// Note: one line of the slot's timeline (same commit). Detail never holds personal data.
+// Note is one line of the slot's timeline (same commit). Detail never holds personal data.
 type Note struct {
 	Event  string // closed list: see the Ev constants
 	Offer  engine.OfferID
@@ -205,44 +205,44 @@ type Note struct {
 	Detail map[string]string
 }
 
-// StartOffer: tell this person.
+// StartOffer asks to tell this person.
 type StartOffer struct{ Offer Offer }
 
-// Remind: tell this person again.
+// Remind asks to tell this person again.
 type Remind struct{ Offer engine.OfferID }
 
-// CloseOffer: nothing more leaves for this offer. Tell says whether people who were told of the
+// CloseOffer says that nothing more leaves for this offer. Tell says whether people who were told of the
 // offer are told that it ended, and with which message.
 type CloseOffer struct {
 	Offer engine.OfferID
 	Tell  engine.MessageKind // MsgTaken, MsgWithdrawn, or "" for silence
 }
 
-// Tell: a message about the claim to the person who made it, on the channel of the reply first.
+// Tell is a message about the claim to the person who made it, on the channel of the reply first.
 type Tell struct {
 	Offer   engine.OfferID
 	What    engine.MessageKind // MsgFinalising is for the caller to send when the answer takes long
 	Channel engine.Channel
 }
 
-// WriteBooking: write the booking to the record system, until it accepts or refuses.
+// WriteBooking asks to write the booking to the record system, until it accepts or refuses.
 type WriteBooking struct {
 	Booking engine.BookingID
 	Entry   engine.EntryID
 	Patient engine.PatientID
 }
 
-// CancelCurrent: cancel the appointment that the winner gave up, in the record system.
+// CancelCurrent asks to cancel the appointment that the winner gave up, in the record system.
 type CancelCurrent struct {
 	Entry       engine.EntryID
 	Appointment engine.Appointment
 	Depth       int // of the opening that this will cause
 }
 
-// Alert: a person at the clinic should look.
+// Alert asks a person at the clinic to look.
 type Alert struct{ What string } // "exhausted", "expired", "refused"
 
-// Answer: the honest answer to one reply.
+// Answer is the honest answer to one reply.
 type Answer struct {
 	Offer engine.OfferID
 	Reply string // Reply.ID
@@ -320,7 +320,7 @@ func WantsCandidates(s State, now time.Time, p engine.Policy, mode engine.Mode) 
 	}
 	switch s.Phase {
 	case Freed:
-		return !now.Before(s.HoldUntil) && !needsApproval(s, mode) && !(mode == engine.Shadow && s.Wave > 0)
+		return !now.Before(s.HoldUntil) && !needsApproval(s, mode) && (mode != engine.Shadow || s.Wave == 0)
 	case Offering:
 		return mode != engine.Shadow && len(s.Offers) < p.MaxAsked
 	case None, Approval, Claimed, Booked, Expired, Closed:
