@@ -128,7 +128,10 @@ func wantRecord(t check, s storage.Store, k storage.Key, version uint64, data st
 		t.Errorf("Get(%v): %v", k, err)
 		return
 	}
-	same(t, fmt.Sprintf("Get(%v)", k), got, storage.Record{Key: k, Version: version, Data: []byte(data)})
+	if got.Key != k || got.Version != version || string(got.Data) != data {
+		t.Errorf("Get(%v) = %v, version %d, %d bytes %.40q; want version %d, %d bytes %.40q",
+			k, got.Key, got.Version, len(got.Data), got.Data, version, len(data), data)
+	}
 }
 
 // same compares without telling nil from empty: a store need not.
