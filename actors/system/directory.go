@@ -1,6 +1,9 @@
 package system
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
 // Directory owns the actors of one kind: it starts the actor of a key when the first message for it
 // comes, and starts it again after it was passivated ([Context.Idle]) or stopped. No message is lost
@@ -67,12 +70,12 @@ func (d *directory) admit(id string, msg any, limit int) error {
 
 func (d *directory) post(id string, msg any, limit int) error {
 	for {
-		c, _ := d.kind.ensure(id, func() *cell { return d.cell(id) })
+		c := d.kind.ensure(id, func() *cell { return d.cell(id) })
 		if c == nil {
 			return errClosing
 		}
 		// The actor may leave between these two lines; then there is a next one.
-		if err := c.post(msg, limit); err != errStopped {
+		if err := c.post(msg, limit); !errors.Is(err, errStopped) {
 			return err
 		}
 	}

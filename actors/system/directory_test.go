@@ -16,7 +16,8 @@ import (
 type key string
 
 func TestDirectoryStartsOnDemandAndPassivates(t *testing.T) {
-	bubble(t, Options{}, func(t *testing.T, s *System, _ *faults) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := start(t, Options{})
 		var got seen
 		d := NewDirectory(s, "child", func(k key) Actor {
 			return funcActor(func(c *Context, msg any) {
@@ -47,7 +48,8 @@ func TestDirectoryStartsOnDemandAndPassivates(t *testing.T) {
 }
 
 func TestIdleIsRefusedWhileSomethingIsOut(t *testing.T) {
-	bubble(t, Options{}, func(t *testing.T, s *System, _ *faults) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := start(t, Options{})
 		var got seen
 		var question *Request[int, int]
 		release := make(chan struct{})
@@ -152,7 +154,8 @@ func TestPassivationLosesNothing(t *testing.T) {
 }
 
 func TestDirectoryRefusesWhenTooMuchWaits(t *testing.T) {
-	bubble(t, Options{Depth: 3}, func(t *testing.T, s *System, _ *faults) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := start(t, Options{Depth: 3})
 		release := make(chan struct{})
 		var handled atomic.Int64
 		d := NewDirectory(s, "child", func(key) Actor {
@@ -188,7 +191,8 @@ func TestDirectoryRefusesWhenTooMuchWaits(t *testing.T) {
 }
 
 func TestSelfOfAChildOutlivesPassivation(t *testing.T) {
-	bubble(t, Options{}, func(t *testing.T, s *System, _ *faults) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := start(t, Options{})
 		var got seen
 		var self Ref
 		d := NewDirectory(s, "child", func(k key) Actor {
@@ -216,7 +220,8 @@ func TestSelfOfAChildOutlivesPassivation(t *testing.T) {
 }
 
 func TestDirectoryRefusesDuringShutdown(t *testing.T) {
-	bubble(t, Options{}, func(t *testing.T, s *System, watch *faults) {
+	synctest.Test(t, func(t *testing.T) {
+		s, watch := start(t, Options{})
 		d := NewDirectory(s, "child", func(key) Actor { return funcActor(func(*Context, any) {}) })
 		s.Shutdown(t.Context())
 		if err := d.Send("a", 1); engine.CodeOf(err) != engine.Unavailable {

@@ -61,7 +61,7 @@ func PipeOn[T any](on Pool, c *Context, ctx context.Context, f func(context.Cont
 	j.work = func() (err error) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		defer context.AfterFunc(s.hard, cancel)()
+		defer context.AfterFunc(s.hard, cancel)() //nolint:contextcheck // the end of the system ends the work too
 		defer func() {
 			if r := recover(); r != nil {
 				s.opt.Logger.Error("background work panicked", "kind", k.kind.name, "panic", fmt.Sprintf("%T", r), "stack", string(debug.Stack()))

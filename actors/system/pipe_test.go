@@ -21,8 +21,8 @@ type outcome struct {
 func wrapped(v int, err error) any { return outcome{v, err} }
 
 // worker runs each function sent to it in the pool and reports what came back.
-func worker(s *System, id string, got *seen) Ref {
-	return s.Spawn("worker", id, of(func(c *Context, msg any) {
+func worker(s *System, got *seen) Ref {
+	return s.Spawn("worker", "1", of(func(c *Context, msg any) {
 		switch m := msg.(type) {
 		case func(context.Context) (int, error):
 			Pipe(c, context.Background(), m, wrapped)
@@ -39,9 +39,10 @@ func worker(s *System, id string, got *seen) Ref {
 }
 
 func TestPipeBringsBackResultsErrorsAndPanics(t *testing.T) {
-	bubble(t, Options{}, func(t *testing.T, s *System, _ *faults) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := start(t, Options{})
 		var got seen
-		r := worker(s, "1", &got)
+		r := worker(s, &got)
 		for _, f := range []func(context.Context) (int, error){
 			func(context.Context) (int, error) { return 7, nil },
 			func(context.Context) (int, error) { return 0, engine.Errorf(engine.NotFound, "no such thing") },
@@ -55,10 +56,11 @@ func TestPipeBringsBackResultsErrorsAndPanics(t *testing.T) {
 }
 
 func TestResultOfAFormerLifeIsDropped(t *testing.T) {
-	bubble(t, Options{}, func(t *testing.T, s *System, _ *faults) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := start(t, Options{})
 		var got seen
 		var finished atomic.Bool
-		r := worker(s, "1", &got)
+		r := worker(s, &got)
 		r.Send(func(ctx context.Context) (int, error) {
 			time.Sleep(time.Minute)
 			finished.Store(ctx.Err() == nil)
@@ -75,9 +77,10 @@ func TestResultOfAFormerLifeIsDropped(t *testing.T) {
 }
 
 func TestPoolIsBoundedAndRefuses(t *testing.T) {
-	bubble(t, Options{Workers: 2, Waiting: 3}, func(t *testing.T, s *System, _ *faults) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := start(t, Options{Workers: 2, Waiting: 3})
 		var got seen
-		r := worker(s, "1", &got)
+		r := worker(s, &got)
 		var now, most atomic.Int32
 		for range 6 {
 			r.Send(func(context.Context) (int, error) {
@@ -103,7 +106,8 @@ func TestPoolIsBoundedAndRefuses(t *testing.T) {
 }
 
 func TestWorkWhoseTimeIsOverNeverRuns(t *testing.T) {
-	bubble(t, Options{Workers: 1}, func(t *testing.T, s *System, _ *faults) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := start(t, Options{Workers: 1})
 		var got seen
 		begin := time.Now()
 		s.Spawn("worker", "1", of(func(c *Context, msg any) {
@@ -115,7 +119,7 @@ func TestWorkWhoseTimeIsOverNeverRuns(t *testing.T) {
 				}, wrapped)
 				ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 				context.AfterFunc(ctx, cancel)
-				Pipe(c, ctx, func(context.Context) (int, error) { //nolint:contextcheck // the test's point
+				Pipe(c, ctx, func(context.Context) (int, error) {
 					t.Error("ran too late")
 					return 2, nil
 				}, wrapped)
@@ -129,7 +133,8 @@ func TestWorkWhoseTimeIsOverNeverRuns(t *testing.T) {
 }
 
 func TestShutdownHandlesWhatIsQueuedFirst(t *testing.T) {
-	bubble(t, Options{}, func(t *testing.T, s *System, _ *faults) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := start(t, Options{})
 		var got seen
 		user := s.Spawn("base", "1", of(func(_ *Context, msg any) { got.add("base %v", msg) }))
 		s.Spawn("top", "1", of(func(c *Context, msg any) {
@@ -162,7 +167,7 @@ func TestShutdownNamesWhatDoesNotStop(t *testing.T) {
 			t.Fatal(err)
 		}
 		release := make(chan struct{})
-		block := func(context.Context) (int, error) { <-release; return 0, nil }
+		block := func(ctx context.Context) (int, error) { <-release; return 0, ctx.Err() }
 		var stopped atomic.Bool
 		s.Spawn("well", "1", of(func(_ *Context, msg any) {
 			if _, ok := msg.(Stopped); ok {
@@ -190,9 +195,10 @@ func TestShutdownNamesWhatDoesNotStop(t *testing.T) {
 }
 
 func TestShutdownCancelsWorkThatHeedsItsContext(t *testing.T) {
-	bubble(t, Options{}, func(t *testing.T, s *System, _ *faults) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := start(t, Options{})
 		var got seen
-		worker(s, "1", &got).Send(func(ctx context.Context) (int, error) {
+		worker(s, &got).Send(func(ctx context.Context) (int, error) {
 			<-ctx.Done()
 			return 0, ctx.Err()
 		})

@@ -2,6 +2,7 @@ package system
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -9,9 +10,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/anthdm/hollywood/actor"
-
 	"relais/engine"
+
+	"github.com/anthdm/hollywood/actor"
 )
 
 // The limits that hold for every actor.
@@ -64,11 +65,11 @@ type Stopped struct{}
 type System struct {
 	engine   *actor.Engine
 	opt      Options
-	own      *pool         // of Pipe
-	pools    []*pool       // all; guarded by mu
-	closed   atomic.Bool   // intake is over; see Shutdown
-	progress chan struct{} // woken after each message while shutting down
-	hard     context.Context
+	own      *pool              // of Pipe
+	pools    []*pool            // all; guarded by mu
+	closed   atomic.Bool        // intake is over; see Shutdown
+	progress chan struct{}      // woken after each message while shutting down
+	hard     context.Context    //nolint:containedctx // the life of the system, not of a call
 	halt     context.CancelFunc // ends the work of Pipe
 
 	mu    sync.Mutex
@@ -149,7 +150,7 @@ func (s *System) watch(c *actor.Context) {
 // messages wait. After Shutdown the zero Ref is returned.
 func (s *System) Spawn(kind, id string, make func() Actor) Ref {
 	k := s.kind(kind)
-	c, _ := k.ensure(id, func() *cell { return newCell(k, id, make) })
+	c := k.ensure(id, func() *cell { return newCell(k, id, make) })
 	if c == nil {
 		return Ref{}
 	}
@@ -170,18 +171,18 @@ func (s *System) kind(name string) *kind {
 
 // ensure returns the actor that takes messages for id, after making one when there is none; nil
 // once the system stops actors.
-func (k *kind) ensure(id string, build func() *cell) (c *cell, made bool) {
+func (k *kind) ensure(id string, build func() *cell) *cell {
 	k.mu.Lock()
 	old := k.cells[id]
 	if old != nil && !old.isLeaving() {
 		k.mu.Unlock()
-		return old, false
+		return old
 	}
 	if k.sys.hard.Err() != nil {
 		k.mu.Unlock()
-		return nil, false
+		return nil
 	}
-	c = build()
+	c := build()
 	k.cells[id] = c
 	if old != nil {
 		old.next = c // started when old has ended
@@ -191,7 +192,7 @@ func (k *kind) ensure(id string, build func() *cell) (c *cell, made bool) {
 	if old == nil {
 		c.start()
 	}
-	return c, true
+	return c
 }
 
 // remove forgets an actor that has ended and starts the one that waits for its place.
@@ -244,10 +245,10 @@ var (
 )
 
 func reasonOf(err error) string {
-	switch err {
-	case errFull:
+	switch {
+	case errors.Is(err, errFull):
 		return "full"
-	case errPanicked:
+	case errors.Is(err, errPanicked):
 		return "panicked"
 	default:
 		return "stopped"

@@ -73,19 +73,18 @@ func (f *faults) get(what string) int {
 	return f.count[what]
 }
 
-// bubble runs f with a System in a bubble of its own time. The bubble fails the test when a
-// goroutine is left after Shutdown.
-func bubble(t *testing.T, opt Options, f func(*testing.T, *System, *faults)) {
+// start returns a System that is shut down at the end of the test's bubble, and what it reports. The
+// bubble itself fails the test when a goroutine is left.
+func start(t *testing.T, opt Options) (*System, *faults) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		watch := &faults{}
-		opt.Observer = watch
-		s, err := New(opt)
-		if err != nil {
-			t.Fatal(err)
-		}
-		f(t, s, watch)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	watch := &faults{}
+	opt.Observer = watch
+	s, err := New(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if stuck := s.Shutdown(ctx); len(stuck) > 0 {
 			t.Errorf("did not stop: %v", stuck)
@@ -100,10 +99,12 @@ func bubble(t *testing.T, opt Options, f func(*testing.T, *System, *faults)) {
 			}
 		}
 	})
+	return s, watch
 }
 
 func TestLifecycleMessagesComeFirstAndLast(t *testing.T) {
-	bubble(t, Options{}, func(t *testing.T, s *System, _ *faults) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := start(t, Options{})
 		var got seen
 		r := s.Spawn("a", "1", of(func(_ *Context, msg any) { got.add("%T", msg) }))
 		r.Send("x")
@@ -115,7 +116,8 @@ func TestLifecycleMessagesComeFirstAndLast(t *testing.T) {
 }
 
 func TestStartedDoesNotRunOnTheSpawnersGoroutine(t *testing.T) {
-	bubble(t, Options{}, func(_ *testing.T, s *System, _ *faults) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := start(t, Options{})
 		var mu sync.Mutex
 		mu.Lock() // an actor started in line would wait for this for ever
 		s.Spawn("a", "1", func() Actor {
@@ -128,7 +130,8 @@ func TestStartedDoesNotRunOnTheSpawnersGoroutine(t *testing.T) {
 }
 
 func TestMessagesBeforeStopAreHandled(t *testing.T) {
-	bubble(t, Options{}, func(t *testing.T, s *System, watch *faults) {
+	synctest.Test(t, func(t *testing.T) {
+		s, watch := start(t, Options{})
 		var handled atomic.Int64
 		r := s.Spawn("a", "1", of(func(_ *Context, msg any) {
 			if _, ok := msg.(int); ok {
@@ -151,7 +154,8 @@ func TestMessagesBeforeStopAreHandled(t *testing.T) {
 func TestPanicCostsOneMessage(t *testing.T) {
 	var log bytes.Buffer
 	opt := Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}
-	bubble(t, opt, func(t *testing.T, s *System, watch *faults) {
+	synctest.Test(t, func(t *testing.T) {
+		s, watch := start(t, opt)
 		var got seen
 		made := 0
 		r := s.Spawn("a", "1", func() Actor {
@@ -184,7 +188,8 @@ func TestPanicCostsOneMessage(t *testing.T) {
 }
 
 func TestMorePanicsThanTheLibrarySurvives(t *testing.T) {
-	bubble(t, Options{}, func(t *testing.T, s *System, watch *faults) {
+	synctest.Test(t, func(t *testing.T) {
+		s, watch := start(t, Options{})
 		var good atomic.Int64
 		r := s.Spawn("a", "1", of(func(_ *Context, msg any) {
 			switch msg {
@@ -206,7 +211,8 @@ func TestMorePanicsThanTheLibrarySurvives(t *testing.T) {
 }
 
 func TestPoisonedActorIsParkedForGrowingTimes(t *testing.T) {
-	bubble(t, Options{Depth: 5}, func(t *testing.T, s *System, watch *faults) {
+	synctest.Test(t, func(t *testing.T) {
+		s, watch := start(t, Options{Depth: 5})
 		var tries []time.Duration
 		var heal atomic.Bool
 		var got seen
@@ -246,7 +252,8 @@ func TestPoisonedActorIsParkedForGrowingTimes(t *testing.T) {
 }
 
 func TestParkedActorStops(t *testing.T) {
-	bubble(t, Options{}, func(t *testing.T, s *System, watch *faults) {
+	synctest.Test(t, func(t *testing.T) {
+		s, watch := start(t, Options{})
 		r := s.Spawn("a", "1", func() Actor { panic("cannot be made") })
 		synctest.Wait()
 		r.Send("never")
@@ -268,7 +275,8 @@ func TestParkedActorStops(t *testing.T) {
 }
 
 func TestGoexitEndsTheActorOnly(t *testing.T) {
-	bubble(t, Options{}, func(t *testing.T, s *System, _ *faults) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := start(t, Options{})
 		make := of(func(_ *Context, msg any) {
 			if msg == "exit" {
 				runtime.Goexit()
@@ -286,7 +294,8 @@ func TestGoexitEndsTheActorOnly(t *testing.T) {
 }
 
 func TestSpawnOfALivingNameReturnsIt(t *testing.T) {
-	bubble(t, Options{}, func(t *testing.T, s *System, _ *faults) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := start(t, Options{})
 		idle := of(func(*Context, any) {})
 		one := s.Spawn("a", "1", idle)
 		if two := s.Spawn("a", "1", func() Actor { panic("made twice") }); one != two {
@@ -299,7 +308,8 @@ func TestSpawnOfALivingNameReturnsIt(t *testing.T) {
 }
 
 func TestNameIsTakenOverOnlyWhenFree(t *testing.T) {
-	bubble(t, Options{}, func(t *testing.T, s *System, _ *faults) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := start(t, Options{})
 		var got seen
 		release := make(chan struct{})
 		one := s.Spawn("a", "1", of(func(_ *Context, msg any) {
@@ -330,7 +340,8 @@ func TestZeroRef(t *testing.T) {
 }
 
 func TestTimers(t *testing.T) {
-	bubble(t, Options{}, func(t *testing.T, s *System, _ *faults) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := start(t, Options{})
 		var got seen
 		r := s.Spawn("a", "1", of(func(c *Context, msg any) {
 			switch msg {
@@ -364,7 +375,8 @@ func TestTimers(t *testing.T) {
 }
 
 func TestContextKeptTooLongDoesNothing(t *testing.T) {
-	bubble(t, Options{}, func(t *testing.T, s *System, _ *faults) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := start(t, Options{})
 		var got seen
 		var kept *Context
 		r := s.Spawn("a", "1", of(func(c *Context, msg any) {
@@ -390,7 +402,8 @@ func TestContextKeptTooLongDoesNothing(t *testing.T) {
 }
 
 func TestAskFailsFast(t *testing.T) {
-	bubble(t, Options{}, func(t *testing.T, s *System, _ *faults) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := start(t, Options{})
 		var kept []*Request[string, string]
 		r := s.Spawn("a", "1", of(func(c *Context, msg any) {
 			switch q := msg.(type) {
@@ -435,7 +448,8 @@ func TestAskFailsFast(t *testing.T) {
 }
 
 func TestAskEndsWithItsContext(t *testing.T) {
-	bubble(t, Options{}, func(t *testing.T, s *System, _ *faults) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := start(t, Options{})
 		var handled []int
 		gate := make(chan struct{})
 		r := s.Spawn("a", "1", of(func(_ *Context, msg any) {
@@ -467,7 +481,8 @@ func TestAskEndsWithItsContext(t *testing.T) {
 }
 
 func TestForwardedQuestionBelongsToWhoHasIt(t *testing.T) {
-	bubble(t, Options{}, func(t *testing.T, s *System, _ *faults) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := start(t, Options{})
 		gate := make(chan struct{})
 		b := s.Spawn("b", "1", of(func(_ *Context, msg any) {
 			if q, ok := msg.(*Request[int, int]); ok {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // a small machine may have no zones of its own
 
 	"relais/cmd/internal/app"
 )

@@ -214,8 +214,7 @@ type checkCommand struct {
 func (c *checkCommand) Run(io *streams) error {
 	cfg, err := LoadConfig(c.File, io.env, nil)
 	if err != nil {
-		var config *ConfigError
-		if errors.As(err, &config) {
+		if config, ok := errors.AsType[*ConfigError](err); ok {
 			return fmt.Errorf("%w\n%s in all; nothing was started", config, count(len(config.Problems), "mistake"))
 		}
 		return err

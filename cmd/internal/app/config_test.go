@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"relais/engine"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 const minimal = `

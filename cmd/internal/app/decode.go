@@ -169,8 +169,10 @@ func (d *decoder) set(text string, v reflect.Value) error {
 	switch target := v.Addr().Interface().(type) {
 	case *Secret:
 		return target.resolve(text, d.lookup)
-	case *Duration, *Hours:
-		return target.(encoding.TextUnmarshaler).UnmarshalText([]byte(text)) //nolint:errcheck,forcetypeassert // both are
+	case *Duration:
+		return target.UnmarshalText([]byte(text))
+	case *Hours:
+		return target.UnmarshalText([]byte(text))
 	case encoding.TextUnmarshaler:
 		if err := target.UnmarshalText([]byte(text)); err != nil {
 			return fmt.Errorf("%q is not an address range; write for example 10.0.0.0/8 or 192.0.2.7/32", text)
@@ -304,16 +306,16 @@ func allocate(v reflect.Value) reflect.Value {
 }
 
 func setDefaults(v reflect.Value) {
-	if p, ok := v.Addr().Interface().(defaulter); ok {
+	if p, ok := reflect.TypeAssert[defaulter](v.Addr()); ok {
 		p.setDefaults()
 	}
 }
 
 func isScalar(v reflect.Value) bool {
-	if _, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if _, ok := reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr()); ok {
 		return true
 	}
-	switch v.Kind() { //nolint:exhaustive // the kinds a file can hold
+	switch v.Kind() {
 	case reflect.String, reflect.Bool, reflect.Int, reflect.Float64:
 		return true
 	default:

@@ -50,7 +50,7 @@ func (s *Secret) resolve(text string, lookup func(string) string) error {
 }
 
 func readSecret(path string) (string, error) {
-	f, err := os.Open(path) //nolint:gosec // the operator names the file
+	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return "", fmt.Errorf("is to come from the file %s, which does not exist; make it, readable by relais only", path)
 	}

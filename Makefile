@@ -1,0 +1,73 @@
+# Relais. `make help` lists what can be made.
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+UI       := transport/web/ui
+DIST     := transport/web/dist
+LINT     := 2.15.0
+FUZZTIME ?= 20s
+ARGS     ?=
+
+.PHONY: help run build test e2e race fuzz bench lint check ui tools clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## build everything and start the demo on http://localhost:8080 (ARGS="--addr :9090")
+	./bin/relais demo $(ARGS)
+
+build: ui ## bin/relais, with the pages inside
+	@.ci/need go
+	CGO_ENABLED=0 go build -trimpath -o bin/relais ./cmd/relais
+
+ui: $(DIST)/index.html ## the front desk's page and the demo's
+
+$(DIST)/index.html: $(UI)/node_modules/.package-lock.json $(shell find $(UI) -path $(UI)/node_modules -prune -o -path $(UI)/e2e -prune -o -type f -print 2>/dev/null)
+	cd $(UI) && npm run --silent build
+	@touch $@ $(DIST)/.gitkeep
+
+$(UI)/node_modules/.package-lock.json: $(UI)/package.json $(UI)/package-lock.json
+	@.ci/need node
+	cd $(UI) && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+test: ## all tests that need no browser
+	@.ci/need go
+	go test ./...
+	@if .ci/need node; then $(MAKE) $(UI)/node_modules/.package-lock.json && cd $(UI) && npm run --silent test; \
+	elif [ -n "$${CI:-}" ]; then exit 1; \
+	else echo "Skipped the tests of the pages, for that reason."; fi
+
+e2e: build ## the story of one cancellation, in a real browser against bin/relais
+	@.ci/need chromium
+	cd $(UI) && npm run --silent e2e
+
+race: ## all Go tests with the race detector (needs a C compiler)
+	@.ci/need go
+	CGO_ENABLED=1 go test -race ./...
+
+fuzz: ## every fuzz test for FUZZTIME (20s)
+	@.ci/need go
+	@.ci/fuzz $(FUZZTIME)
+
+bench: ## the figures
+	@.ci/need go
+	go test -run '^$$' -bench . -benchmem ./...
+
+lint: tools $(UI)/node_modules/.package-lock.json ## style and mistakes, Go and TypeScript
+	"$$(go env GOPATH)/bin/golangci-lint" run
+	cd $(UI) && npm run --silent check
+
+check: lint test race e2e ## what every change must pass
+
+tools: ## golangci-lint, the pinned version
+	@.ci/need go
+	@"$$(go env GOPATH)/bin/golangci-lint" version 2>/dev/null | grep -q 'version v\?$(LINT) ' || \
+		{ echo "Building golangci-lint $(LINT); this takes minutes, once."; \
+		go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(LINT); }
+
+clean: ## forget what was built; data stays
+	rm -rf bin build $(UI)/node_modules coverage.out
+	find $(DIST) -mindepth 1 ! -name .gitkeep -delete
