@@ -7,6 +7,7 @@ require (
 	github.com/alecthomas/kong v1.12.1 // indirect
 	github.com/anthdm/hollywood v1.0.5 // indirect
 	github.com/arran4/golang-ical v0.3.4 // indirect
+	github.com/bits-and-blooms/bitset v1.24.4 // indirect
 	github.com/coder/websocket v1.8.14 // indirect
 	github.com/danielgtaylor/huma/v2 v2.34.1 // indirect
 	github.com/emersion/go-sasl v0.0.0-20241020182733-b788ff22d5a6 // indirect

@@ -1,0 +1,232 @@
+package twilio
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nyaruka/phonenumbers"
+
+	"relais/engine"
+	"relais/engine/reach"
+)
+
+// Backend is what the webhooks need of the rest of Relais. Errors are *engine.Error.
+type Backend interface {
+	// Reply takes an answer. A Reply whose ID was seen counts once and gets the same Answer.
+	Reply(ctx context.Context, r engine.Reply) (engine.Answer, error)
+	// Receipt takes a carrier's word. Order and number do not matter.
+	Receipt(ctx context.Context, r engine.Receipt) error
+	// Script returns what a call says; engine.NotFound when the offer is over or unknown.
+	Script(ctx context.Context, a engine.AttemptID) (engine.Script, error)
+}
+
+// HooksConfig is what the webhooks need to know.
+type HooksConfig struct {
+	AuthToken  string
+	PublicBase string  // the same as the Client's
+	Client     *Client // leaves voicemails; may be nil, then machines are only hung up by their script
+	Region     string  // of numbers without a country code; default "CA"
+	// Rejected is called for each request that is turned away with 403; may be nil.
+	Rejected func()
+	Log      *slog.Logger     // may be nil
+	Now      func() time.Time // default time.Now
+}
+
+const (
+	maxHook    = 64 << 10         // bytes of a body
+	hookTime   = 10 * time.Second // for the backend; Twilio hangs up after 15
+	maxText    = 1600             // characters of a text kept
+	sureEnough = 0.5              // least confidence of recognised speech
+)
+
+type hooks struct {
+	cfg     HooksConfig
+	signer  signer
+	backend Backend
+	calls   recent
+}
+
+// Hooks returns the handler of everything under /hooks/twilio/. Only requests that Twilio signed
+// for exactly this URL and body reach the backend; the others get 403.
+func Hooks(cfg HooksConfig, b Backend) (http.Handler, error) {
+	if cfg.AuthToken == "" {
+		return nil, errors.New("twilio: webhooks need the auth token")
+	}
+	cfg.PublicBase = strings.TrimRight(cfg.PublicBase, "/")
+	s, err := newSigner(cfg.AuthToken, cfg.PublicBase)
+	if err != nil {
+		return nil, errors.New("twilio: the public base must be an http(s) URL")
+	}
+	if cfg.Region == "" {
+		cfg.Region = "CA"
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	h := &hooks{cfg: cfg, signer: s, backend: b}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /hooks/twilio/sms", h.signed(h.text))
+	mux.HandleFunc("POST /hooks/twilio/status/{attempt}", h.signed(h.status))
+	mux.HandleFunc("POST /hooks/twilio/amd/{attempt}", h.signed(h.machine))
+	mux.HandleFunc("POST /hooks/twilio/voice/{attempt}", h.signed(h.voice))
+	mux.HandleFunc("POST /hooks/twilio/voice/{attempt}/digits", h.signed(h.digits))
+	return mux, nil
+}
+
+// hook is one signed request.
+type hook struct {
+	attempt engine.AttemptID
+	form    url.Values
+	again   bool // the question was repeated already
+}
+
+func (h *hooks) signed(next func(context.Context, http.ResponseWriter, hook)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+		if err != nil || kind != "application/x-www-form-urlencoded" {
+			http.Error(w, "a form is expected", http.StatusUnsupportedMediaType)
+			return
+		}
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxHook))
+		if err != nil {
+			if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+				http.Error(w, "too large", http.StatusRequestEntityTooLarge)
+				return
+			}
+			http.Error(w, "the body cannot be read", http.StatusBadRequest)
+			return
+		}
+		form, err := url.ParseQuery(string(body))
+		if err != nil || !h.signer.valid(r.RequestURI, form, r.Header.Get("X-Twilio-Signature")) {
+			if h.cfg.Rejected != nil {
+				h.cfg.Rejected()
+			}
+			http.Error(w, "not signed", http.StatusForbidden)
+			return
+		}
+		k := hook{attempt: engine.AttemptID(r.PathValue("attempt")), form: form, again: r.URL.Query().Get("again") == "1"}
+		if r.PathValue("attempt") != "" && k.attempt.Offer() == "" {
+			http.Error(w, "no such attempt", http.StatusNotFound)
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), hookTime)
+		defer cancel()
+		next(ctx, w, k)
+	}
+}
+
+// text takes an SMS.
+func (h *hooks) text(ctx context.Context, w http.ResponseWriter, k hook) {
+	from, ok := h.phone(k.form.Get("From"))
+	sid := k.form.Get("MessageSid")
+	if !ok || sid == "" {
+		// A short code or an alphanumeric sender: nobody we could know, and nobody to answer.
+		h.cfg.Log.InfoContext(ctx, "text from an unusable sender ignored")
+		response{}.send(w)
+		return
+	}
+	body := shorten(k.form.Get("Body"))
+	intent, number, lang := reach.Read(body)
+	optOut := k.form.Get("OptOutType")
+	switch optOut {
+	case "STOP":
+		intent = engine.Stop
+	case "START":
+		intent = engine.Start
+	case "HELP":
+		intent = engine.Help
+	}
+	a, err := h.backend.Reply(ctx, engine.Reply{
+		ID: sid, Phone: from, Channel: engine.SMS, Intent: intent, Number: number,
+		Text: body, Lang: lang, At: h.cfg.Now().UTC(),
+	})
+	switch {
+	case err != nil:
+		h.failed(ctx, "reply", err)
+		response{Message: trouble(lang)}.send(w)
+	case optOut != "":
+		// Twilio answered by itself, and after STOP it would block our answer.
+		response{}.send(w)
+	default:
+		response{Message: a.Text}.send(w)
+	}
+}
+
+// phone brings a number into E.164.
+func (h *hooks) phone(s string) (engine.Phone, bool) {
+	n, err := phonenumbers.Parse(s, h.cfg.Region)
+	if err != nil || !phonenumbers.IsPossibleNumber(n) {
+		return "", false
+	}
+	return engine.Phone(phonenumbers.Format(n, phonenumbers.E164)), true
+}
+
+func shorten(s string) string {
+	s = strings.ToValidUTF8(s, "")
+	if r := []rune(s); len(r) > maxText {
+		return string(r[:maxText])
+	}
+	return s
+}
+
+// status takes a receipt of a text or a call.
+func (h *hooks) status(ctx context.Context, w http.ResponseWriter, k hook) {
+	code, _ := strconv.Atoi(k.form.Get("ErrorCode"))
+	rec := engine.Receipt{Attempt: k.attempt}
+	if call := k.form.Get("CallSid"); call != "" {
+		rec.Ref = call
+		switch s := k.form.Get("CallStatus"); s {
+		case "ringing", "in-progress":
+			rec.Status = engine.ReceiptSent
+		case "busy", "no-answer", "failed", "canceled":
+			rec.Status, rec.Reason = engine.ReceiptFailed, callReason(s, k.form.Get("SipResponseCode"), code)
+		}
+	} else {
+		rec.Ref = k.form.Get("MessageSid")
+		switch k.form.Get("MessageStatus") {
+		case "sent":
+			rec.Status = engine.ReceiptSent
+		case "delivered", "read":
+			rec.Status = engine.ReceiptDelivered
+		case "undelivered", "failed":
+			rec.Status, rec.Reason = engine.ReceiptFailed, judge(code, 0).reason
+		case "canceled":
+			rec.Status, rec.Reason = engine.ReceiptFailed, engine.Dropped
+		}
+	}
+	h.receipt(ctx, w, rec)
+}
+
+// receipt passes a receipt on and answers the request. One without a status says nothing new.
+func (h *hooks) receipt(ctx context.Context, w http.ResponseWriter, rec engine.Receipt) {
+	if rec.Status != "" && h.proof(ctx, rec) != nil {
+		http.Error(w, "not now", http.StatusServiceUnavailable)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (h *hooks) proof(ctx context.Context, rec engine.Receipt) error {
+	rec.At = h.cfg.Now().UTC()
+	err := h.backend.Receipt(ctx, rec)
+	if err != nil {
+		h.failed(ctx, "receipt", err)
+	}
+	return err
+}
+
+// failed logs the code only: the cause may hold what the person wrote.
+func (h *hooks) failed(ctx context.Context, what string, err error) {
+	h.cfg.Log.ErrorContext(ctx, "webhook not taken", "what", what, "code", string(engine.CodeOf(err)))
+}

@@ -1,0 +1,195 @@
+package twilio
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+
+	"relais/engine"
+	"relais/engine/reach"
+)
+
+// fact is a bit of what is known of a call.
+type fact uint8
+
+const (
+	human  fact = 1 << iota // the verdict was a person
+	robot                   // the verdict was a machine
+	played                  // the prompt was played to its end
+)
+
+const maxRecent = 4096 // calls remembered
+
+// recent remembers the facts of the last calls by SID.
+type recent struct {
+	mu    sync.Mutex
+	facts map[string]fact
+	order []string // oldest first
+}
+
+// note adds facts and returns what is known now.
+func (c *recent) note(sid string, f fact) fact {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.facts == nil {
+		c.facts = map[string]fact{}
+	}
+	if _, ok := c.facts[sid]; !ok {
+		if len(c.order) == maxRecent {
+			delete(c.facts, c.order[0])
+			c.order = append(c.order[:0], c.order[1:]...)
+		}
+		c.order = append(c.order, sid)
+	}
+	c.facts[sid] |= f
+	return c.facts[sid]
+}
+
+// voice gives a call its script.
+func (h *hooks) voice(ctx context.Context, w http.ResponseWriter, k hook) {
+	s, ok := h.script(ctx, w, k.attempt)
+	if !ok {
+		return
+	}
+	listen(s, h.action(k.attempt, false)).send(w)
+}
+
+// script fetches the script, or says goodbye when there is none.
+func (h *hooks) script(ctx context.Context, w http.ResponseWriter, a engine.AttemptID) (engine.Script, bool) {
+	s, err := h.backend.Script(ctx, a)
+	if err == nil {
+		return s, true
+	}
+	lang := s.Lang // the backend gives it where it knows it
+	if engine.CodeOf(err) != engine.NotFound {
+		h.failed(ctx, "script", err)
+		farewell(lang, trouble(lang)).send(w)
+		return s, false
+	}
+	farewell(lang, gone(lang)).send(w)
+	return s, false
+}
+
+func (h *hooks) action(a engine.AttemptID, again bool) string {
+	u := h.cfg.PublicBase + "/hooks/twilio/voice/" + url.PathEscape(string(a)) + "/digits"
+	if again {
+		u += "?again=1"
+	}
+	return u
+}
+
+// digits takes what was pressed or said; nothing at all comes here too.
+func (h *hooks) digits(ctx context.Context, w http.ResponseWriter, k hook) {
+	sid := k.form.Get("CallSid")
+	known := h.calls.note(sid, played)
+	intent, lang, text := heard(k.form, known)
+	if intent == "" {
+		if known&human != 0 {
+			_ = h.proof(ctx, engine.Receipt{Attempt: k.attempt, Ref: sid, Status: engine.ReceiptDelivered})
+		}
+		h.repeat(ctx, w, k, text != "")
+		return
+	}
+	_ = h.proof(ctx, engine.Receipt{Attempt: k.attempt, Ref: sid, Status: engine.ReceiptDelivered})
+	a, err := h.backend.Reply(ctx, engine.Reply{
+		ID: sid, Attempt: k.attempt, Channel: engine.Voice, Intent: intent,
+		Text: text, Lang: lang, At: h.cfg.Now().UTC(),
+	})
+	if err != nil {
+		h.failed(ctx, "reply", err)
+		farewell(lang, trouble(lang)).send(w)
+		return
+	}
+	if a.Lang != "" {
+		lang = a.Lang
+	}
+	out := response{Hangup: &empty{}}
+	if a.Text != "" {
+		out.Says = []saying{speak(lang, a.Text)}
+	}
+	out.send(w)
+}
+
+// repeat asks once more, then says goodbye.
+func (h *hooks) repeat(ctx context.Context, w http.ResponseWriter, k hook, misunderstood bool) {
+	s, ok := h.script(ctx, w, k.attempt)
+	if !ok {
+		return
+	}
+	if k.again {
+		farewell(s.Lang, s.Goodbye).send(w)
+		return
+	}
+	if misunderstood {
+		listen(s, h.action(k.attempt, true), unclear(s.Lang)).send(w)
+		return
+	}
+	listen(s, h.action(k.attempt, true)).send(w)
+}
+
+// heard reads a gather's result. The intent is "" when nothing usable came; text is then what
+// was misunderstood, if anything.
+func heard(form url.Values, known fact) (intent engine.Intent, lang engine.Lang, text string) {
+	switch d := form.Get("Digits"); d {
+	case "1":
+		return engine.Yes, "", d
+	case "2":
+		return engine.No, "", d
+	case "":
+	default:
+		return "", "", d
+	}
+	text = shorten(strings.TrimSpace(form.Get("SpeechResult")))
+	sure, err := strconv.ParseFloat(form.Get("Confidence"), 64)
+	// A recorded greeting may well contain a "yes".
+	if text == "" || err != nil || sure < sureEnough || known&robot != 0 {
+		return "", "", text
+	}
+	intent, _, lang = reach.Read(text)
+	switch intent {
+	case engine.Yes, engine.No, engine.Stop:
+		return intent, lang, text
+	case engine.Start, engine.Help, engine.Choice, engine.Unclear:
+	}
+	return "", lang, text
+}
+
+// machine takes the verdict on who picked up.
+func (h *hooks) machine(ctx context.Context, w http.ResponseWriter, k hook) {
+	rec := engine.Receipt{Attempt: k.attempt, Ref: k.form.Get("CallSid")}
+	by := k.form.Get("AnsweredBy")
+	switch {
+	case by == "human":
+		rec.Status = engine.ReceiptAnswered
+		if h.calls.note(rec.Ref, human)&played != 0 {
+			rec.Status = engine.ReceiptDelivered
+		}
+	case by == "fax":
+		rec.Status, rec.Reason = engine.ReceiptFailed, engine.BadContact
+		h.hangUp(ctx, rec.Ref, "", "")
+	case strings.HasPrefix(by, "machine_"):
+		rec.Status = engine.ReceiptMachine
+		h.calls.note(rec.Ref, robot)
+		if strings.HasPrefix(by, "machine_end_") {
+			// No script: the offer is over, so nothing is left on the machine.
+			s, err := h.backend.Script(ctx, k.attempt)
+			if err != nil {
+				s.Voicemail = ""
+			}
+			h.hangUp(ctx, rec.Ref, s.Lang, s.Voicemail)
+		}
+	}
+	h.receipt(ctx, w, rec)
+}
+
+func (h *hooks) hangUp(ctx context.Context, ref string, lang engine.Lang, say string) {
+	if h.cfg.Client == nil {
+		return
+	}
+	if err := h.cfg.Client.Abort(ctx, ref, lang, say); err != nil {
+		h.failed(ctx, "voicemail", err)
+	}
+}
