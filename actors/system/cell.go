@@ -38,8 +38,8 @@ const (
 type cell struct {
 	kind *kind
 	id   string
-	make func() Actor
-	self Ref
+	dir  *directory   // who owns it, or nil
+	make func() Actor // nil when dir makes it
 	pid  *actor.PID
 	next *cell // takes this name when this cell has ended; guarded by kind.mu
 
@@ -52,17 +52,19 @@ type cell struct {
 	life   uint32
 	timers map[*timer]struct{}
 	asks   map[pending]struct{} // delivered, neither answered nor forwarded
-	held   []any                // waiting: guarded by mu; afterwards the mailbox's: messages while parked
 
-	// Only the goroutine of the mailbox touches these.
+	// Guarded by mu while the cell waits for its name; from then on only the goroutine of the
+	// mailbox touches these.
 	actor   Actor
 	context *Context
-	crashes *crashes // nil until the first panic
+	trouble *trouble // nil for nearly all
 }
 
-// crashes is the memory of an actor's panics.
-type crashes struct {
-	recent []time.Time // within window
+// trouble is what an actor needs that waits for its name or has panicked. It stands apart to keep
+// idle actors small.
+type trouble struct {
+	held   []any       // messages that wait outside the mailbox
+	recent []time.Time // panics within window
 	last   time.Time
 	parks  int
 	reason any
@@ -76,9 +78,15 @@ type (
 )
 
 func newCell(k *kind, id string, make func() Actor) *cell {
-	c := &cell{kind: k, id: id, make: make}
-	c.self = Ref{c}
-	return c
+	return &cell{kind: k, id: id, make: make}
+}
+
+// self is the address to give away. One of a directory finds the next actor of the key too.
+func (c *cell) self() Ref {
+	if c.dir != nil {
+		return Ref{route{c.dir, c.id}}
+	}
+	return Ref{c}
 }
 
 // start puts the cell to work, with what was sent to it meanwhile.
@@ -94,10 +102,12 @@ func (c *cell) start() {
 	c.depth++
 	c.kind.queued.Add(1)
 	e.Send(c.pid, first{})
-	for _, msg := range c.held {
-		e.Send(c.pid, msg)
+	if c.trouble != nil {
+		for _, msg := range c.trouble.held {
+			e.Send(c.pid, msg)
+		}
+		c.trouble = nil
 	}
-	c.held = nil
 	if c.stops {
 		c.leave()
 	}
@@ -137,10 +147,18 @@ func (c *cell) enqueue(msg any) {
 	c.depth++
 	c.kind.queued.Add(1)
 	if c.state == waiting {
-		c.held = append(c.held, msg)
+		c.hold(msg)
 		return
 	}
 	c.kind.sys.engine.Send(c.pid, msg)
+}
+
+// hold keeps a message outside the mailbox, in order.
+func (c *cell) hold(msg any) {
+	if c.trouble == nil {
+		c.trouble = &trouble{}
+	}
+	c.trouble.held = append(c.trouble.held, msg)
 }
 
 // stop asks the actor to end after what is in the mailbox now.
@@ -180,7 +198,7 @@ func (c *cell) Receive(hc *actor.Context) {
 		c.kind.sys.progressed()
 	default:
 		if c.parked { // written by this goroutine only
-			c.held = append(c.held, msg)
+			c.hold(msg)
 			c.kind.held.Add(1)
 			c.kind.sys.progressed()
 			return
@@ -247,7 +265,11 @@ func (c *cell) run(msg func() any) (returned bool) {
 	}()
 	if c.actor == nil {
 		c.context = &Context{cell: c, life: c.life}
-		c.actor = c.make()
+		if c.dir != nil {
+			c.actor = c.dir.make(c.id)
+		} else {
+			c.actor = c.make()
+		}
 	}
 	c.actor.Receive(c.context, msg())
 	return true
@@ -267,10 +289,10 @@ func (c *cell) panicked(reason any) {
 	if o := c.kind.sys.opt.Observer; o != nil {
 		o.Panicked(c.kind.name)
 	}
-	if c.crashes == nil {
-		c.crashes = &crashes{}
+	if c.trouble == nil {
+		c.trouble = &trouble{}
 	}
-	c.crashes.reason = reason
+	c.trouble.reason = reason
 }
 
 // restart replaces the actor by a fresh one until that one takes Restarted without a panic, or the
@@ -278,12 +300,12 @@ func (c *cell) panicked(reason any) {
 func (c *cell) restart() {
 	for {
 		c.endLife(errPanicked)
-		if pause := c.crashes.note(time.Now()); pause > 0 {
+		if pause := c.trouble.note(time.Now()); pause > 0 {
 			c.mu.Lock()
 			c.parked = true
 			c.mu.Unlock()
 			c.kind.parked.Add(1)
-			c.crashes.timer = time.AfterFunc(pause, func() { c.own(unpark{}) })
+			c.trouble.timer = time.AfterFunc(pause, func() { c.own(unpark{}) })
 			return
 		}
 		if c.run(c.restarted) {
@@ -292,7 +314,7 @@ func (c *cell) restart() {
 	}
 }
 
-func (c *cell) restarted() any { return Restarted{Panic: c.crashes.reason} }
+func (c *cell) restarted() any { return Restarted{Panic: c.trouble.reason} }
 
 // resume tries a parked actor again, first with Restarted and then with what waited.
 func (c *cell) resume() {
@@ -303,19 +325,19 @@ func (c *cell) resume() {
 	if !c.run(c.restarted) {
 		c.restart()
 	}
-	for len(c.held) > 0 && !c.parked {
-		msg := c.held[0]
-		c.held = c.held[1:]
+	for t := c.trouble; len(t.held) > 0 && !c.parked; {
+		msg := t.held[0]
+		t.held = t.held[1:]
 		c.kind.held.Add(-1)
 		c.handle(msg)
 	}
-	if len(c.held) == 0 {
-		c.held = nil
+	if t := c.trouble; len(t.held) == 0 {
+		t.held = nil // let go of the array behind it
 	}
 }
 
 // note remembers a panic and returns how long to park, 0 for not at all.
-func (f *crashes) note(now time.Time) time.Duration {
+func (f *trouble) note(now time.Time) time.Duration {
 	if now.Sub(f.last) > calm {
 		f.parks = 0
 	}
@@ -359,15 +381,17 @@ func (c *cell) end() {
 	}
 	c.endLife(errStopped)
 	if c.parked {
-		c.crashes.timer.Stop()
+		c.trouble.timer.Stop()
 		c.kind.parked.Add(-1)
 	}
-	for _, msg := range c.held {
-		c.kind.held.Add(-1)
-		c.kind.queued.Add(-1)
-		c.kind.lost(msg, errStopped)
+	if c.trouble != nil {
+		for _, msg := range c.trouble.held {
+			c.kind.held.Add(-1)
+			c.kind.queued.Add(-1)
+			c.kind.lost(msg, errStopped)
+		}
+		c.trouble = nil
 	}
-	c.held = nil
 	c.mu.Lock()
 	c.state = ended
 	c.mu.Unlock()

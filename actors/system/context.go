@@ -45,7 +45,7 @@ type Context struct {
 }
 
 // Self returns the actor's own address.
-func (c *Context) Self() Ref { return c.cell.self }
+func (c *Context) Self() Ref { return c.cell.self() }
 
 // System returns the system that the actor lives in.
 func (c *Context) System() *System { return c.cell.kind.sys }

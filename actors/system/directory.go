@@ -57,7 +57,7 @@ func (d *Directory[K]) Has(k K) bool {
 // Each calls f for every actor alive when it is called, in no order. f may use the directory.
 func (d *Directory[K]) Each(f func(K, Ref)) {
 	for _, c := range d.d.kind.all() {
-		f(K(c.id), c.self)
+		f(K(c.id), c.self())
 	}
 }
 
@@ -82,9 +82,7 @@ func (d *directory) post(id string, msg any, limit int) error {
 }
 
 func (d *directory) cell(id string) *cell {
-	c := newCell(d.kind, id, func() Actor { return d.make(id) })
-	c.self = Ref{route{d, id}}
-	return c
+	return &cell{kind: d.kind, id: id, dir: d}
 }
 
 // route is the way to a key through its directory.

@@ -17,7 +17,7 @@ import (
 
 // The limits that hold for every actor.
 const (
-	defaultInbox   = 8    // messages a mailbox holds before it grows; measured: 28 kB an actor at 1,024
+	defaultInbox   = 4    // messages a mailbox holds before it grows; measured: 28 kB an actor at 1,024
 	defaultWorkers = 32   // calls of Pipe running at once
 	defaultWaiting = 4096 // calls of Pipe waiting for a worker
 	defaultDepth   = 1000 // messages waiting for one actor, at the edges and while it is parked
@@ -27,7 +27,7 @@ const (
 type Options struct {
 	Workers  int          // calls of Pipe running at once; 0 means 32
 	Waiting  int          // calls of Pipe waiting for a worker before more are refused; 0 means 4,096
-	Inbox    int          // messages a mailbox holds before it grows; 0 means 8
+	Inbox    int          // messages a mailbox holds before it grows; 0 means 4
 	Depth    int          // messages waiting for one actor before Directory refuses more; 0 means 1,000
 	Observer Observer     // told of faults; nil: nobody
 	Logger   *slog.Logger // where panics are written; nil: nowhere
@@ -154,7 +154,7 @@ func (s *System) Spawn(kind, id string, make func() Actor) Ref {
 	if c == nil {
 		return Ref{}
 	}
-	return c.self
+	return c.self()
 }
 
 func (s *System) kind(name string) *kind {
