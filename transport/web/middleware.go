@@ -145,7 +145,9 @@ func (s *Server) headers(next http.Handler) http.Handler {
 	})
 }
 
-func hasBody(r *http.Request) bool { return r.ContentLength != 0 && r.Body != nil && r.Body != http.NoBody }
+func hasBody(r *http.Request) bool {
+	return r.ContentLength != 0 && r.Body != nil && r.Body != http.NoBody
+}
 
 func isJSON(contentType string) bool {
 	media, _, _ := strings.Cut(contentType, ";")

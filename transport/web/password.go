@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"golang.org/x/crypto/argon2"
@@ -62,6 +63,9 @@ func hashWith(c cost, password string) (string, error) {
 	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, c.memory, c.passes, c.threads,
 		b64.EncodeToString(salt), b64.EncodeToString(key)), nil
 }
+
+// dummyHash is what the password of an account that does not exist is compared with.
+var dummyHash = sync.OnceValues(func() (string, error) { return hashWith(defaultCost, rand.Text()) })
 
 var errHash = errors.New("stored password hash cannot be read")
 

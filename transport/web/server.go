@@ -112,7 +112,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Metrics == nil {
 		cfg.Metrics = unobserved{}
 	}
-	dummy, err := hashWith(defaultCost, "no account has this password")
+	dummy, err := dummyHash()
 	if err != nil {
 		return nil, err
 	}
