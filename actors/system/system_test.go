@@ -550,3 +550,45 @@ func TestManyAskersEachGetTheirOwnAnswer(t *testing.T) {
 		t.Errorf("%+v", st)
 	}
 }
+
+func TestPanicLeavesNothingThatKeepsTheNextLifeAwake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := start(t, Options{})
+		release := make(chan struct{})
+		defer close(release)
+		r := s.Spawn("a", "1", of(func(c *Context, msg any) {
+			switch msg {
+			case "busy":
+				c.After(time.Hour, "later")
+				Pipe(c, context.Background(), func(context.Context) (int, error) { <-release; return 0, nil }, wrapped)
+			case "panic":
+				panic("as asked")
+			case "idle":
+				if !c.Idle() {
+					t.Error("what a former life asked for keeps this one awake")
+				}
+			}
+		}))
+		for _, m := range []string{"busy", "panic", "idle"} {
+			r.Send(m)
+		}
+		synctest.Wait()
+	})
+}
+
+func TestPanicOfTheRuntimeIsLoggedInWords(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		s, _ := start(t, Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		var nobody map[string]int
+		s.Spawn("a", "1", of(func(_ *Context, msg any) {
+			if msg == "bad" {
+				nobody["x"] = 1
+			}
+		})).Send("bad")
+		synctest.Wait()
+		if !strings.Contains(log.String(), "assignment to entry in nil map") {
+			t.Error(log.String())
+		}
+	})
+}
