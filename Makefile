@@ -10,7 +10,7 @@ LINT     := 2.15.0
 FUZZTIME ?= 20s
 ARGS     ?=
 
-.PHONY: help run build test e2e race fuzz bench lint check ui tools clean
+.PHONY: help run build test e2e race fuzz bench lint check ui api tools clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,11 @@ lint: tools $(UI)/node_modules/.package-lock.json ## style and mistakes, Go and 
 	cd $(UI) && npm run --silent check
 
 check: lint test race e2e ## what every change must pass
+
+api: ## docs/openapi.json and the page's types, from the Go types
+	@.ci/need go
+	go run ./cmd/relais openapi > $(UI)/openapi.new && mv $(UI)/openapi.new docs/openapi.json
+	cd $(UI) && npm run --silent types
 
 tools: ## golangci-lint, the pinned version
 	@.ci/need go

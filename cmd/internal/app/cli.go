@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"relais/transport/web"
 )
 
 // Exit codes of the program.
@@ -244,7 +246,14 @@ func count(n int, thing string) string {
 type openapiCommand struct{}
 
 // Run prints the description.
-func (openapiCommand) Run(io *streams) error { return runOpenAPI(io.out) }
+func (openapiCommand) Run(io *streams) error {
+	text, err := web.OpenAPI()
+	if err != nil {
+		return fmt.Errorf("openapi: %w", err)
+	}
+	_, err = fmt.Fprintln(io.out, string(text))
+	return err
+}
 
 type versionCommand struct{}
 

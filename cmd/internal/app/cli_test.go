@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -21,4 +23,20 @@ func TestCommandLine(t *testing.T) {
 		Dir:           "testdata/script",
 		UpdateScripts: os.Getenv("UPDATE") != "",
 	})
+}
+
+// TestAPIDescriptionIsCurrent compares docs/openapi.json, from which the page's types are made, with
+// what the program prints.
+func TestAPIDescriptionIsCurrent(t *testing.T) {
+	var out, errOut strings.Builder
+	if code := Main(t.Context(), []string{"openapi"}, nil, &out, &errOut); code != ExitOK {
+		t.Fatalf("exit code %d: %s", code, errOut.String())
+	}
+	have, err := os.ReadFile(filepath.Join(top, "docs", "openapi.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(have) != out.String() {
+		t.Error("docs/openapi.json is not what the program prints; run: make api")
+	}
 }

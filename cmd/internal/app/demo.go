@@ -9,7 +9,3 @@ import (
 func runDemo(_ context.Context, _ DemoOptions, _ io.Writer) error {
 	return errors.New("demo: not wired yet")
 }
-
-func runOpenAPI(_ io.Writer) error {
-	return errors.New("openapi: not wired yet")
-}
