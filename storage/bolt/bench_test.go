@@ -264,6 +264,8 @@ func BenchmarkClaim(b *testing.B) {
 				r.seed(b)
 			}
 			const turns = 8
+			db := store.to.(throughStore).s.db
+			before := db.Stats()
 			b.ResetTimer()
 			for turn := range turns {
 				n := b.N / turns
@@ -280,6 +282,9 @@ func BenchmarkClaim(b *testing.B) {
 			b.ReportMetric(store.rate()/plain.rate(), "ratio")
 			b.ReportMetric(store.percentile(50), "p50-ms")
 			b.ReportMetric(store.percentile(99), "p99-ms")
+			after := db.Stats()
+			done := after.Sub(&before)
+			b.ReportMetric(float64(done.TxStats.GetPageAlloc())/1024/float64(b.N), "KiB-written/claim")
 			for _, r := range []*race{store, plain} {
 				if err := r.to.close(); err != nil {
 					b.Fatal(err)

@@ -100,10 +100,11 @@ type Store struct {
 	space func(dir string) (uint64, error)
 }
 
-// Exists says whether dir holds a store. Ask before making a new key.
+// Exists says whether dir holds a store, even one that cannot be opened. Ask before making a new
+// key.
 func Exists(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, File))
-	return err == nil
+	info, err := os.Stat(filepath.Join(dir, File))
+	return err == nil && info.Size() > 0
 }
 
 // Commit implements storage.Store. A batch that is refused leaves nothing behind.

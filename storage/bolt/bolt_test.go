@@ -8,15 +8,15 @@ import (
 	"relais/storage/storagetest"
 )
 
-func newSealer(t testing.TB) *seal.Sealer {
-	t.Helper()
+func newSealer(tb testing.TB) *seal.Sealer {
+	tb.Helper()
 	text, err := seal.Generate()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	s, err := seal.Parse(text)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return s
 }
@@ -24,6 +24,7 @@ func newSealer(t testing.TB) *seal.Sealer {
 func TestConformance(t *testing.T) {
 	sealer := newSealer(t)
 	storagetest.Run(t, func(t *testing.T) func() (storage.Store, error) {
+		t.Helper()
 		dir := t.TempDir()
 		return func() (storage.Store, error) { return Open(dir, Options{Sealer: sealer}) }
 	})

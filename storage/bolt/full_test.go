@@ -17,8 +17,8 @@ import (
 	"relais/storage/seal"
 )
 
-// noMount is what a child says when the system does not let it mount.
-var noMount = errors.New("cannot mount a small file system")
+// errNoMount is what a child says when the system does not let it mount.
+var errNoMount = errors.New("cannot mount a small file system")
 
 // TestFullDisk fills a real, small file system, in a process that may mount one for itself.
 func TestFullDisk(t *testing.T) {
@@ -30,7 +30,7 @@ func TestFullDisk(t *testing.T) {
 		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}}
 	}
 	out, err := cmd.CombinedOutput()
-	if errors.Is(err, syscall.EPERM) || strings.Contains(string(out), noMount.Error()) {
+	if errors.Is(err, syscall.EPERM) || strings.Contains(string(out), errNoMount.Error()) {
 		t.Skipf("a full disk was not tried: this user may not mount a small one (%v %s)", err, out)
 	}
 	if err != nil {
@@ -40,7 +40,7 @@ func TestFullDisk(t *testing.T) {
 
 func fullChild(dir string) error {
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=48m"); err != nil {
-		return fmt.Errorf("%w: %w", noMount, err)
+		return fmt.Errorf("%w: %w", errNoMount, err)
 	}
 
 	// First with the reserve: commits are refused while there is still room.

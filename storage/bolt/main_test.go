@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 // child prepares the test binary to run one of the children on dir.
 func child(t *testing.T, name, dir string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this binary again
 	cmd.Env = append(os.Environ(), childEnv+"="+name, dirEnv+"="+dir)
 	return cmd
 }

@@ -159,27 +159,36 @@ func TestOpenRefuses(t *testing.T) {
 		want  error
 	}{
 		{"text", func(t *testing.T, path string) {
+			t.Helper()
 			write(t, path, []byte(strings.Repeat("not a database ", 2000)))
 		}, ErrNotStore},
-		{"short text", func(t *testing.T, path string) { write(t, path, []byte("x")) }, ErrNotStore},
+		{"short text", func(t *testing.T, path string) {
+			t.Helper()
+			write(t, path, []byte("x"))
+		}, ErrNotStore},
 		{"another program's database", func(t *testing.T, path string) {
+			t.Helper()
 			if err := os.Remove(path); err != nil {
 				t.Fatal(err)
 			}
 			edit(t, path, func(tx *bbolt.Tx) error { _, err := tx.CreateBucket([]byte("theirs")); return err })
 		}, ErrNotStore},
 		{"newer format", func(t *testing.T, path string) {
+			t.Helper()
 			edit(t, path, func(tx *bbolt.Tx) error {
 				return tx.Bucket(metaBucket).Put(formatKey, binary.AppendUvarint(nil, format+1))
 			})
 		}, ErrNewer},
 		{"no format", func(t *testing.T, path string) {
+			t.Helper()
 			edit(t, path, func(tx *bbolt.Tx) error { return tx.Bucket(metaBucket).Delete(formatKey) })
 		}, ErrNotStore},
 		{"no bucket", func(t *testing.T, path string) {
+			t.Helper()
 			edit(t, path, func(tx *bbolt.Tx) error { return tx.DeleteBucket(bucketNames[inEvents]) })
 		}, ErrDamaged},
 		{"cut one page short", func(t *testing.T, path string) {
+			t.Helper()
 			var used int64 // the file is longer than that
 			edit(t, path, func(tx *bbolt.Tx) error { used = tx.Size(); return nil })
 			if err := os.Truncate(path, used-int64(os.Getpagesize())); err != nil {
@@ -187,16 +196,19 @@ func TestOpenRefuses(t *testing.T) {
 			}
 		}, ErrDamaged},
 		{"cut after the first pages", func(t *testing.T, path string) {
+			t.Helper()
 			if err := os.Truncate(path, int64(2*os.Getpagesize())); err != nil {
 				t.Fatal(err)
 			}
 		}, ErrDamaged},
 		{"roots overwritten", func(t *testing.T, path string) {
+			t.Helper()
 			text := read(t, path)
 			clear(text[:2*os.Getpagesize()])
 			write(t, path, text)
 		}, ErrNotStore},
 		{"all but the roots overwritten", func(t *testing.T, path string) {
+			t.Helper()
 			text := read(t, path)
 			for i := 2 * os.Getpagesize(); i < len(text); i++ {
 				text[i] = 0xa5
@@ -204,6 +216,7 @@ func TestOpenRefuses(t *testing.T) {
 			write(t, path, text)
 		}, ErrDamaged},
 		{"all but the roots zero", func(t *testing.T, path string) {
+			t.Helper()
 			text := read(t, path)
 			clear(text[2*os.Getpagesize():])
 			write(t, path, text)
@@ -246,8 +259,14 @@ func write(t *testing.T, path string, text []byte) {
 // TestHalfMade opens a file whose creation was cut off before anything was stored.
 func TestHalfMade(t *testing.T) {
 	for name, make := range map[string]func(t *testing.T, path string){
-		"empty":      func(t *testing.T, path string) { write(t, path, nil) },
-		"no buckets": func(t *testing.T, path string) { edit(t, path, func(*bbolt.Tx) error { return nil }) },
+		"empty": func(t *testing.T, path string) {
+			t.Helper()
+			write(t, path, nil)
+		},
+		"no buckets": func(t *testing.T, path string) {
+			t.Helper()
+			edit(t, path, func(*bbolt.Tx) error { return nil })
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -272,7 +291,7 @@ func TestDirectory(t *testing.T) {
 		t.Skip("root may write everywhere: the unwritable directory was not tried")
 	}
 	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o500); err != nil {
+	if err := os.Chmod(dir, 0o500); err != nil { //nolint:gosec // a directory needs its x
 		t.Fatal(err)
 	}
 	if _, err := Open(dir, Options{Sealer: newSealer(t)}); !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "permissions") {

@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 
 	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 
 	"relais/engine"
 	"relais/storage"
@@ -149,7 +150,7 @@ func (s *Store) view(ctx context.Context, fn func(reading) error) (err error) {
 		}
 		return fn(in)
 	})
-	if errors.Is(err, bbolt.ErrDatabaseNotOpen) {
+	if errors.Is(err, berrors.ErrDatabaseNotOpen) {
 		return storage.ErrClosed
 	}
 	return err

@@ -4,10 +4,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"time"
 
 	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 
 	"relais/engine"
 	"relais/storage"
@@ -185,7 +187,7 @@ func rollback(tx *bbolt.Tx) (err error) {
 			err = fmt.Errorf("storage/bolt: roll back: panic: %v", p)
 		}
 	}()
-	if err := tx.Rollback(); err != nil && !errors.Is(err, bbolt.ErrTxClosed) {
+	if err := tx.Rollback(); err != nil && !errors.Is(err, berrors.ErrTxClosed) {
 		return fmt.Errorf("storage/bolt: roll back: %w", err)
 	}
 	return nil
@@ -283,7 +285,5 @@ func (w *writing) next(op eventOp) uint64 {
 
 // keep remembers the numbers given out, once they are committed.
 func (w *writing) keep(seqs map[engine.ClinicID]uint64) {
-	for c, seq := range w.newest {
-		seqs[c] = seq
-	}
+	maps.Copy(seqs, w.newest)
 }

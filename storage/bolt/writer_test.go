@@ -14,23 +14,23 @@ import (
 	"relais/storage"
 )
 
-func openTemp(t testing.TB, opt Options) *Store {
-	t.Helper()
+func openTemp(tb testing.TB, opt Options) *Store {
+	tb.Helper()
 	if opt.Sealer == nil {
-		opt.Sealer = newSealer(t)
+		opt.Sealer = newSealer(tb)
 	}
-	s, err := Open(t.TempDir(), opt)
+	s, err := Open(tb.TempDir(), opt)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = s.Close() })
+	tb.Cleanup(func() { _ = s.Close() })
 	return s
 }
 
-func mustCommit(t testing.TB, s *Store, b storage.Batch) {
-	t.Helper()
-	if err := s.Commit(t.Context(), b); err != nil {
-		t.Fatal(err)
+func mustCommit(tb testing.TB, s *Store, b storage.Batch) {
+	tb.Helper()
+	if err := s.Commit(tb.Context(), b); err != nil {
+		tb.Fatal(err)
 	}
 }
 

@@ -13,20 +13,20 @@ import (
 	"relais/storage/seal"
 )
 
-func mustParse(t testing.TB, text []byte) *seal.Sealer {
-	t.Helper()
+func mustParse(tb testing.TB, text []byte) *seal.Sealer {
+	tb.Helper()
 	s, err := seal.Parse(text)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return s
 }
 
-func mustGenerate(t testing.TB) []byte {
-	t.Helper()
+func mustGenerate(tb testing.TB) []byte {
+	tb.Helper()
 	text, err := seal.Generate()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return text
 }

@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"testing"
 
 	"relais/storage"
 )
 
 // testCounter has everybody add one to the same record: no step may be lost or done twice.
-func testCounter(t *testing.T, p *place) {
+func (p *place) testCounter() {
+	t := p.t
 	const callers, each = 8, 25
 	k := slotKey("counter")
 	var mu sync.Mutex
@@ -66,7 +66,8 @@ func testCounter(t *testing.T, p *place) {
 }
 
 // testGroupMembers commits good and stale batches at once: each stale one fails alone.
-func testGroupMembers(t *testing.T, p *place) {
+func (p *place) testGroupMembers() {
+	t := p.t
 	const callers = 64
 	commit(t, p.store, storage.Batch{Puts: []storage.Put{put(slotKey("taken"), 0, "x")}})
 	var wg sync.WaitGroup
@@ -116,7 +117,8 @@ func testGroupMembers(t *testing.T, p *place) {
 
 // testOneWinner races patients for slots, two records a claim: one wins each, and both records
 // of a claim move together.
-func testOneWinner(t *testing.T, p *place) {
+func (p *place) testOneWinner() {
+	t := p.t
 	const slots, callers = 20, 8
 	entry := func(i int) storage.Key {
 		return storage.Key{Clinic: "north", Kind: storage.KindEntry, ID: fmt.Sprintf("%03d", i)}
@@ -156,7 +158,8 @@ func testOneWinner(t *testing.T, p *place) {
 }
 
 // testTimelineGapless numbers events from many callers, some of whose batches are refused.
-func testTimelineGapless(t *testing.T, p *place) {
+func (p *place) testTimelineGapless() {
+	t := p.t
 	const callers, each = 16, 20
 	commit(t, p.store, storage.Batch{Puts: []storage.Put{put(slotKey("taken"), 0, "x")}})
 	var wg sync.WaitGroup
@@ -203,7 +206,8 @@ func testTimelineGapless(t *testing.T, p *place) {
 	}
 }
 
-func testContext(t *testing.T, p *place) {
+func (p *place) testContext() {
+	t := p.t
 	gone, cancel := context.WithCancel(ctx)
 	cancel()
 	err := p.store.Commit(gone, storage.Batch{Puts: []storage.Put{put(slotKey("a"), 0, "a")}})
@@ -226,30 +230,31 @@ func testContext(t *testing.T, p *place) {
 
 	// Whoever gives up while many commit is told the truth: an error that is the context's means
 	// that nothing was or will be written.
+	outcomes := make([]error, 50)
+	raceKey := func(i int) storage.Key { return slotKey(fmt.Sprint("race", i)) }
 	var wg sync.WaitGroup
-	for i := range 50 {
+	for i := range outcomes {
 		c, cancel := context.WithCancel(ctx)
 		wg.Go(cancel)
 		wg.Go(func() {
-			k := slotKey(fmt.Sprint("race", i))
-			err := p.store.Commit(c, storage.Batch{Puts: []storage.Put{put(k, 0, "x")}})
-			switch {
-			case err == nil:
-				wantRecord(t, p.store, k, 1, "x")
-			case errors.Is(err, context.Canceled):
-				commit := p.store.Commit(ctx, storage.Batch{Puts: []storage.Put{put(k, 0, "y")}})
-				if commit != nil {
-					t.Errorf("given up, but written: %v", commit)
-				}
-			default:
-				t.Errorf("Commit: %v", err)
-			}
+			outcomes[i] = p.store.Commit(c, storage.Batch{Puts: []storage.Put{put(raceKey(i), 0, "x")}})
 		})
 	}
 	wg.Wait()
+	for i, err := range outcomes {
+		switch {
+		case err == nil:
+			wantRecord(t, p.store, raceKey(i), 1, "x")
+		case errors.Is(err, context.Canceled):
+			commit(t, p.store, storage.Batch{Puts: []storage.Put{put(raceKey(i), 0, "y")}})
+		default:
+			t.Errorf("Commit: %v", err)
+		}
+	}
 }
 
-func testClose(t *testing.T, p *place) {
+func (p *place) testClose() {
+	t := p.t
 	commit(t, p.store, storage.Batch{Puts: []storage.Put{put(slotKey("a"), 0, "a")}})
 	if err := p.store.Close(); err != nil {
 		t.Fatalf("Close: %v", err)
@@ -274,7 +279,8 @@ func testClose(t *testing.T, p *place) {
 }
 
 // testCloseDrains closes amid commits: each is either whole and kept, or refused with ErrClosed.
-func testCloseDrains(t *testing.T, p *place) {
+func (p *place) testCloseDrains() {
+	t := p.t
 	const callers = 32
 	var kept sync.Map
 	var wg sync.WaitGroup

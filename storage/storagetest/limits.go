@@ -3,13 +3,13 @@ package storagetest
 import (
 	"fmt"
 	"strings"
-	"testing"
 
 	"relais/engine"
 	"relais/storage"
 )
 
-func testLimits(t *testing.T, p *place) {
+func (p *place) testLimits() {
+	t := p.t
 	long := strings.Repeat("k", storage.MaxKey+1)
 	big := make([]byte, storage.MaxData+1)
 	many := make([]storage.Event, storage.MaxBatch+1)
@@ -67,7 +67,8 @@ func testLimits(t *testing.T, p *place) {
 }
 
 // testLargestBatch commits what is just within each limit.
-func testLargestBatch(t *testing.T, p *place) {
+func (p *place) testLargestBatch() {
+	t := p.t
 	id := strings.Repeat("k", storage.MaxKey)
 	data := strings.Repeat("d", storage.MaxData)
 	commit(t, p.store, storage.Batch{Puts: []storage.Put{put(slotKey(id), 0, data)}})

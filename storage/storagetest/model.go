@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"testing"
 	"time"
 
 	"pgregory.net/rapid"
@@ -133,7 +132,8 @@ func drawBatch(t *rapid.T, m *model) storage.Batch {
 
 // testModel does random things to the store and to the model and compares what they say. Each
 // run of it uses the same place under another clinic's name, so that opening is not repeated.
-func testModel(t *testing.T, p *place) {
+func (p *place) testModel() {
+	t := p.t
 	run := 0
 	rapid.Check(t, func(r *rapid.T) {
 		run++

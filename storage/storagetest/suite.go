@@ -29,43 +29,43 @@ func Run(t *testing.T, fresh Fresh) {
 	t.Helper()
 	for _, test := range []struct {
 		name string
-		run  func(*testing.T, *place)
+		run  func(*place)
 	}{
-		{"Versions", testVersions},
-		{"Atomic", testAtomic},
-		{"Deletion", testDeletion},
-		{"Counter", testCounter},
-		{"GroupMembers", testGroupMembers},
-		{"OneWinner", testOneWinner},
-		{"Timeline", testTimeline},
-		{"TimelineGapless", testTimelineGapless},
-		{"TimelinePaging", testTimelinePaging},
-		{"Outbox", testOutbox},
-		{"ScanPaging", testScanPaging},
-		{"Prefixes", testPrefixes},
-		{"AnyBytes", testAnyBytes},
-		{"Kinds", testKinds},
-		{"Limits", testLimits},
-		{"LargestBatch", testLargestBatch},
-		{"Context", testContext},
-		{"Close", testClose},
-		{"CloseDrains", testCloseDrains},
-		{"Reopen", testReopen},
-		{"CallerOwns", testCallerOwns},
-		{"Model", testModel},
+		{"Versions", (*place).testVersions},
+		{"Atomic", (*place).testAtomic},
+		{"Deletion", (*place).testDeletion},
+		{"Counter", (*place).testCounter},
+		{"GroupMembers", (*place).testGroupMembers},
+		{"OneWinner", (*place).testOneWinner},
+		{"Timeline", (*place).testTimeline},
+		{"TimelineGapless", (*place).testTimelineGapless},
+		{"TimelinePaging", (*place).testTimelinePaging},
+		{"Outbox", (*place).testOutbox},
+		{"ScanPaging", (*place).testScanPaging},
+		{"Prefixes", (*place).testPrefixes},
+		{"AnyBytes", (*place).testAnyBytes},
+		{"Kinds", (*place).testKinds},
+		{"Limits", (*place).testLimits},
+		{"LargestBatch", (*place).testLargestBatch},
+		{"Context", (*place).testContext},
+		{"Close", (*place).testClose},
+		{"CloseDrains", (*place).testCloseDrains},
+		{"Reopen", (*place).testReopen},
+		{"CallerOwns", (*place).testCallerOwns},
+		{"Model", (*place).testModel},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p := &place{t: t, open: fresh(t)}
 			p.reopen()
 			t.Cleanup(func() { _ = p.store.Close() })
-			test.run(t, p)
+			test.run(p)
 		})
 	}
 }
 
 // place is a store under test that can be closed and opened again.
 type place struct {
-	t     testing.TB
+	t     *testing.T
 	open  func() (storage.Store, error)
 	store storage.Store
 }
@@ -192,7 +192,8 @@ func effectIDs(effects []storage.Effect) []string {
 	return out
 }
 
-func testVersions(t *testing.T, p *place) {
+func (p *place) testVersions() {
+	t := p.t
 	k := slotKey("a")
 	wantRecord(t, p.store, k, 0, "")
 	refuse(t, p.store, storage.Batch{Puts: []storage.Put{put(k, 1, "x")}}, storage.ErrStale)
@@ -208,7 +209,8 @@ func testVersions(t *testing.T, p *place) {
 	commit(t, p.store, storage.Batch{}) // nothing is a batch too
 }
 
-func testAtomic(t *testing.T, p *place) {
+func (p *place) testAtomic() {
+	t := p.t
 	commit(t, p.store, storage.Batch{
 		Puts:    []storage.Put{put(slotKey("z"), 0, "z")},
 		Effects: []storage.Effect{{Clinic: "north", ID: "old", Data: []byte("old")}},
@@ -232,7 +234,8 @@ func testAtomic(t *testing.T, p *place) {
 	}
 }
 
-func testDeletion(t *testing.T, p *place) {
+func (p *place) testDeletion() {
+	t := p.t
 	k := slotKey("a")
 	del := func(expect uint64) storage.Batch {
 		return storage.Batch{Puts: []storage.Put{{Key: k, Expect: expect, Delete: true}}}
@@ -250,7 +253,8 @@ func testDeletion(t *testing.T, p *place) {
 	wantRecord(t, p.store, k, 1, "again")
 }
 
-func testTimeline(t *testing.T, p *place) {
+func (p *place) testTimeline() {
+	t := p.t
 	// A zone, nanoseconds and the far ends: a store must bring the instant back.
 	at := time.Date(2026, 3, 1, 9, 30, 0, 123456789, time.FixedZone("", -5*3600))
 	commit(t, p.store, storage.Batch{Events: []storage.Event{
@@ -281,7 +285,8 @@ func testTimeline(t *testing.T, p *place) {
 	}
 }
 
-func testTimelinePaging(t *testing.T, p *place) {
+func (p *place) testTimelinePaging() {
+	t := p.t
 	const n = 25
 	var want []uint64
 	for i := range n {
@@ -311,7 +316,8 @@ func testTimelinePaging(t *testing.T, p *place) {
 	}
 }
 
-func testOutbox(t *testing.T, p *place) {
+func (p *place) testOutbox() {
+	t := p.t
 	effect := func(id string) storage.Effect {
 		return storage.Effect{Clinic: "north", ID: id, Data: []byte("do " + id)}
 	}
@@ -339,7 +345,8 @@ func testOutbox(t *testing.T, p *place) {
 	same(t, "done comes before effects", outbox(t, p.store, "north", "", 10), []storage.Effect{effect("3")})
 }
 
-func testScanPaging(t *testing.T, p *place) {
+func (p *place) testScanPaging() {
+	t := p.t
 	var b storage.Batch
 	var want []string
 	for i := range 300 {
@@ -372,7 +379,8 @@ func testScanPaging(t *testing.T, p *place) {
 }
 
 // testPrefixes has clinics, subjects and IDs whose bytes run into each other.
-func testPrefixes(t *testing.T, p *place) {
+func (p *place) testPrefixes() {
+	t := p.t
 	names := []string{"a", "ab", "a\x00", "\x01a", "b", strings.Repeat("a", 200), strings.Repeat("a", storage.MaxKey)}
 	var b storage.Batch
 	for _, c := range append([]string{string(storage.Shared)}, names...) {
@@ -404,7 +412,8 @@ func testPrefixes(t *testing.T, p *place) {
 	}
 }
 
-func testAnyBytes(t *testing.T, p *place) {
+func (p *place) testAnyBytes() {
+	t := p.t
 	want := []string{"\x00", "\x00\x00", "\x00\xff", "\x01", "a", "a\x00", "a\x00b", "a\xff", "b", "é", "\xff", "\xff\xff"}
 	for _, id := range []string{"b", "\xff\xff", "\x00", "a\xff", "é", "a", "\x00\xff", "\xff", "a\x00", "\x01", "a\x00b", "\x00\x00"} {
 		commit(t, p.store, storage.Batch{
@@ -424,7 +433,8 @@ func testAnyBytes(t *testing.T, p *place) {
 	}
 }
 
-func testKinds(t *testing.T, p *place) {
+func (p *place) testKinds() {
+	t := p.t
 	kinds := []storage.Kind{
 		storage.KindSlot, storage.KindOffer, storage.KindEntry, storage.KindPatient, storage.KindSchedule, storage.KindSync,
 		storage.KindToken, storage.KindOptOut, storage.KindReply, storage.KindAccount, storage.KindSession, storage.KindMeta,
@@ -442,7 +452,8 @@ func testKinds(t *testing.T, p *place) {
 	}
 }
 
-func testReopen(t *testing.T, p *place) {
+func (p *place) testReopen() {
+	t := p.t
 	b := storage.Batch{
 		Puts:    []storage.Put{put(slotKey("a"), 0, "a"), put(slotKey("b"), 0, "b")},
 		Events:  []storage.Event{{Clinic: "north", Subject: "a", Data: []byte("1")}, {Clinic: "north", Subject: "b", Data: []byte("2")}},
@@ -462,7 +473,8 @@ func testReopen(t *testing.T, p *place) {
 	same(t, "numbers go on", got, []uint64{1, 3})
 }
 
-func testCallerOwns(t *testing.T, p *place) {
+func (p *place) testCallerOwns() {
+	t := p.t
 	data := []byte("data")
 	b := storage.Batch{
 		Puts:    []storage.Put{{Key: slotKey("a"), Data: data}},
