@@ -4,9 +4,12 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
+	"unsafe"
 
 	gocmp "github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -169,64 +172,158 @@ func TestKilometres(t *testing.T) {
 	}
 }
 
-// naive is the meaning of Rank, written without an index.
-func naive(entries map[engine.EntryID]engine.Entry, offered map[engine.EntryID]int, q match.Query) []engine.EntryID {
-	x := match.New()
-	for id, e := range entries {
-		x.Put(e, offered[id])
-	}
-	var fits []engine.Entry
-	for id, e := range entries {
-		if _, ok := x.Explain(id, q); ok {
-			fits = append(fits, e)
+// fits is the meaning of the rules, written without an index.
+func fits(e engine.Entry, q match.Query) bool {
+	s := q.Slot
+	local, end := s.Start.In(q.Zone), s.End.In(q.Zone)
+	inWindow := len(e.Windows) == 0
+	for _, w := range e.Windows {
+		y, m, d := local.Date()
+		opens := time.Date(y, m, d, 0, w.From, 0, 0, q.Zone)
+		closes := time.Date(y, m, d, 0, w.Until, 0, 0, q.Zone)
+		if w.Days>>int(local.Weekday())&1 == 1 && !local.Before(opens) && !end.After(closes) {
+			inWindow = true
 		}
 	}
-	priority := func(e engine.Entry) float64 {
-		return q.Now.Sub(e.Joined).Hours()/24 - 5*float64(offered[e.ID])
+	near := true
+	if len(e.Places) > 0 {
+		near = slices.Contains(e.Places, s.Place)
+	} else if e.Home != nil && e.RadiusKm > 0 && q.Place != (engine.Point{}) {
+		near = match.Kilometres(*e.Home, q.Place) <= e.RadiusKm
 	}
-	slices.SortFunc(fits, func(a, b engine.Entry) int {
+	return e.Status == engine.Waiting && e.Clinic == s.Clinic && e.Specialty == s.Specialty && near && inWindow &&
+		(len(e.Practitioners) == 0 || slices.Contains(e.Practitioners, s.Practitioner)) &&
+		(e.NotBefore.IsZero() || !s.Start.Before(e.NotBefore)) && (e.NotAfter.IsZero() || !s.End.After(e.NotAfter)) &&
+		!q.Now.Add(e.Notice).After(s.Start) && !q.Now.After(s.Start) &&
+		(e.Current == nil || e.Current.Start.After(s.Start))
+}
+
+// naive is the meaning of Rank: filter, sort, cut.
+func naive(entries map[engine.EntryID]engine.Entry, offered map[engine.EntryID]int, refuse map[engine.EntryID]bool, q match.Query) []engine.EntryID {
+	var fit []engine.Entry
+	for id, e := range entries {
+		if fits(e, q) && !refuse[id] {
+			fit = append(fit, e)
+		}
+	}
+	since := func(e engine.Entry) time.Time {
+		return e.Joined.Add(time.Duration(offered[e.ID]) * match.OfferCost)
+	}
+	slices.SortFunc(fit, func(a, b engine.Entry) int {
 		return cmp.Or(cmp.Compare(a.Class, b.Class), cmp.Compare(b.Lost, a.Lost),
-			cmp.Compare(priority(b), priority(a)), cmp.Compare(a.ID, b.ID))
+			since(a).Compare(since(b)), cmp.Compare(a.ID, b.ID))
 	})
 	var ids []engine.EntryID
-	for _, e := range fits[:min(q.Limit, len(fits))] {
+	for _, e := range fit[:min(q.Limit, len(fit))] {
 		ids = append(ids, e.ID)
 	}
 	return ids
 }
 
-func TestRankAgainstPlainSort(t *testing.T) {
+func pick[T any](t *rapid.T, name string, of ...T) T { return rapid.SampledFrom(of).Draw(t, name) }
+
+// around draws a position near where the slot may be: in Montreal, in the far north, at the date
+// line or anywhere.
+func around(t *rapid.T, centre engine.Point) engine.Point {
+	if rapid.IntRange(0, 9).Draw(t, "far") == 0 {
+		return engine.Point{Lat: rapid.Float64Range(-90, 90).Draw(t, "lat"), Lon: rapid.Float64Range(-180, 180).Draw(t, "lon")}
+	}
+	p := engine.Point{
+		Lat: centre.Lat + rapid.Float64Range(-2, 2).Draw(t, "dlat"),
+		Lon: centre.Lon + rapid.Float64Range(-3, 3).Draw(t, "dlon"),
+	}
+	p.Lat = max(-90, min(90, p.Lat))
+	if p.Lon > 180 {
+		p.Lon -= 360
+	}
+	return p
+}
+
+func anyEntry(t *rapid.T, id engine.EntryID, centre engine.Point) engine.Entry {
+	e := engine.Entry{
+		ID: id, Patient: engine.PatientID(id),
+		Clinic:    pick[engine.ClinicID](t, "clinic", "rosemont", "rosemont", "rosemont", "laval"),
+		Status:    pick(t, "status", engine.Waiting, engine.Waiting, engine.Waiting, engine.Snoozed),
+		Specialty: pick[engine.Specialty](t, "specialty", "dermatology", "dermatology", "family"),
+		Class:     rapid.IntRange(0, 2).Draw(t, "class"),
+		Lost:      rapid.IntRange(0, 1).Draw(t, "lost"),
+		Joined:    start.Add(-time.Duration(rapid.IntRange(0, 40).Draw(t, "days")) * 24 * time.Hour).UTC(),
+		Notice:    pick(t, "notice", 0, 0, time.Hour, 24*time.Hour, 24*time.Hour+time.Nanosecond),
+	}
+	switch rapid.IntRange(0, 4).Draw(t, "where") {
+	case 0:
+		e.Places = rapid.SliceOfN(rapid.SampledFrom([]engine.PlaceID{"main", "annex", "north"}), 1, 3).Draw(t, "places")
+	case 1:
+	default:
+		home := around(t, centre)
+		e.Home, e.RadiusKm = &home, pick[float64](t, "radius", 0, 3, 5, 12, 40, 80, 150, 160, 400)
+	}
+	if rapid.Bool().Draw(t, "choosy") {
+		e.Practitioners = []engine.PractitionerID{pick[engine.PractitionerID](t, "practitioner", "tremblay", "roy")}
+	}
+	for range rapid.IntRange(0, 2).Draw(t, "windows") {
+		e.Windows = append(e.Windows, engine.Window{
+			Days: uint8(rapid.IntRange(0, 127).Draw(t, "on")),
+			From: pick(t, "from", 0, 8*60, 9*60+20, 9*60+21), Until: pick(t, "until", 9*60+39, 9*60+40, 12*60, 24*60),
+		})
+	}
+	at := start.Add(pick(t, "offset", -time.Hour, -time.Nanosecond, 0, time.Nanosecond, 20*time.Minute, time.Hour)).UTC()
+	switch rapid.IntRange(0, 5).Draw(t, "dates") {
+	case 0:
+		e.NotBefore = at
+	case 1:
+		e.NotAfter = at
+	case 2:
+		e.Current = &engine.Appointment{Start: at}
+	}
+	return e
+}
+
+// TestIndexAgainstPlainSort plays random lists against the plain meaning: who, in what order, and
+// that Explain agrees, wherever on earth the slot is.
+func TestIndexAgainstPlainSort(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		x := match.New()
 		entries, offered := map[engine.EntryID]engine.Entry{}, map[engine.EntryID]int{}
-		for range rapid.IntRange(0, 1500).Draw(t, "operations") {
-			id := engine.EntryID(fmt.Sprintf("e%d", rapid.IntRange(0, 900).Draw(t, "id")))
-			if rapid.IntRange(0, 4).Draw(t, "what") == 0 {
+		q := query
+		q.Place = pick(t, "place", query.Place, engine.Point{Lat: 62.42, Lon: -77.91}, engine.Point{Lat: -17, Lon: 179.5},
+			engine.Point{Lat: 89, Lon: 10}, engine.Point{})
+		for i := range rapid.IntRange(0, 120).Draw(t, "operations") {
+			id := engine.EntryID(fmt.Sprintf("e%d", i%80))
+			if i >= 80 && rapid.Bool().Draw(t, "remove") {
 				x.Remove(id)
 				delete(entries, id)
 				delete(offered, id)
 				continue
 			}
-			e := entry(func(e *engine.Entry) {
-				e.ID, e.Patient = id, engine.PatientID(id)
-				e.Class = rapid.IntRange(0, 2).Draw(t, "class")
-				e.Lost = rapid.IntRange(0, 1).Draw(t, "lost")
-				e.Joined = start.Add(-time.Duration(rapid.IntRange(0, 90).Draw(t, "days")) * 24 * time.Hour)
-				if rapid.IntRange(0, 3).Draw(t, "specialty") == 0 {
-					e.Specialty = "family"
-				}
-			})
-			entries[id], offered[id] = e, rapid.IntRange(0, 3).Draw(t, "offered")
-			x.Put(e, offered[id])
+			entries[id], offered[id] = anyEntry(t, id, q.Place), rapid.IntRange(0, 3).Draw(t, "offered")
+			x.Put(entries[id], offered[id])
 		}
-		q := query
-		q.Limit = rapid.IntRange(1, 1000).Draw(t, "limit")
+		// Accept refuses some, and knows of more offers than the index does.
+		refuse, more := map[engine.EntryID]bool{}, map[engine.EntryID]int{}
+		for id := range entries {
+			refuse[id] = rapid.IntRange(0, 4).Draw(t, "refuse") == 0
+			more[id] = offered[id] + rapid.IntRange(0, 2).Draw(t, "more")
+		}
+		asked := map[engine.EntryID]bool{}
+		q.Limit = rapid.IntRange(0, 90).Draw(t, "limit")
+		q.Accept = func(c *engine.Candidate) bool {
+			if asked[c.Entry] {
+				t.Fatalf("asked twice about %s", c.Entry)
+			}
+			asked[c.Entry] = true
+			c.Offered = more[c.Entry]
+			return !refuse[c.Entry]
+		}
 		var got []engine.EntryID
 		for _, c := range x.Rank(nil, q) {
 			got = append(got, c.Entry)
+			if want := c.Waited - 5*float64(more[c.Entry]); math.Abs(c.Priority-want) > 1e-9 {
+				t.Fatalf("priority of %s: %v, want %v", c.Entry, c.Priority, want)
+			}
 		}
-		if d := gocmp.Diff(naive(entries, offered, q), got); d != "" {
+		if d := gocmp.Diff(naive(entries, more, refuse, q), got); d != "" {
 			t.Fatal(d)
 		}
 		if x.Len() != len(entries) {
@@ -236,8 +333,66 @@ func TestRankAgainstPlainSort(t *testing.T) {
 			if got, ok := x.Get(id); !ok || !gocmp.Equal(got, e) {
 				t.Fatalf("Get(%s) = %v, %v", id, got, ok)
 			}
+			if o, ok := x.Explain(id, q); ok != fits(e, q) || ok != (o == "") {
+				t.Fatalf("Explain(%s) = %q, %v", id, o, ok)
+			}
 		}
 	})
+}
+
+// TestLongListsStaySorted fills and empties one bucket in every order that splits and joins its
+// blocks.
+func TestLongListsStaySorted(t *testing.T) {
+	t.Parallel()
+	for name, day := range map[string]func(i int) int{
+		"rising":  func(i int) int { return i },
+		"falling": func(i int) int { return -i },
+		"mixed":   func(i int) int { return i * 7919 % 3001 },
+		"equal":   func(int) int { return 0 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			x := match.New()
+			entries := map[engine.EntryID]engine.Entry{}
+			check := func() {
+				t.Helper()
+				q := query
+				q.Limit = 5000
+				var got []engine.EntryID
+				for _, c := range x.Rank(nil, q) {
+					got = append(got, c.Entry)
+				}
+				if d := gocmp.Diff(naive(entries, nil, nil, q), got); d != "" {
+					t.Fatal(d)
+				}
+			}
+			for i := range 3000 {
+				e := entry(func(e *engine.Entry) {
+					e.ID = engine.EntryID(fmt.Sprintf("e%04d", i))
+					e.Joined = start.Add(time.Duration(day(i)) * time.Hour).UTC()
+				})
+				entries[e.ID] = e
+				x.Put(e, 0)
+			}
+			check()
+			for i := range 3000 {
+				if i%7 != 0 {
+					id := engine.EntryID(fmt.Sprintf("e%04d", i))
+					x.Remove(id)
+					delete(entries, id)
+				}
+			}
+			check()
+			for id := range entries {
+				x.Remove(id)
+				delete(entries, id)
+			}
+			check()
+			if x.Len() != 0 {
+				t.Errorf("%d entries are left", x.Len())
+			}
+		})
+	}
 }
 
 func TestAcceptSeesTheOrderAndStopsAtTheLimit(t *testing.T) {
@@ -262,42 +417,103 @@ func TestAcceptSeesTheOrderAndStopsAtTheLimit(t *testing.T) {
 	}
 }
 
-// BenchmarkRank asks for the best 50 of a million entries in 200 clinics, a fifth of which can come.
-func BenchmarkRank(b *testing.B) {
-	x := match.New()
-	for i := range 1_000_000 {
-		x.Put(entry(func(e *engine.Entry) {
-			e.ID = engine.EntryID(fmt.Sprintf("e%07d", i))
-			e.Clinic = engine.ClinicID(fmt.Sprintf("c%03d", i%200))
-			e.Joined = start.Add(-time.Duration(i*7919%90_000) * time.Minute)
-			e.Class = i % 3
-			if i%5 != 0 {
-				e.Windows = []engine.Window{{Days: 1 << time.Monday, From: 0, Until: 24 * 60}}
-			}
-		}), i%3)
+// region is a million entries of one large clinic: 20 specialties, homes over the south of Quebec,
+// distances, windows, practitioners and appointments that leave about one in eight to a slot.
+func region(n int) []engine.Entry {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	list := make([]engine.Entry, n)
+	for i := range list {
+		e := &list[i]
+		e.ID = engine.EntryID(fmt.Sprintf("e%07d", i))
+		e.Patient = engine.PatientID(fmt.Sprintf("p%07d", i))
+		e.Clinic, e.Status = "rosemont", engine.Waiting
+		e.Specialty = engine.Specialty(fmt.Sprintf("s%02d", rnd.IntN(20)))
+		e.Class = rnd.IntN(4)
+		e.Joined = start.Add(-time.Duration(rnd.IntN(2*365*24*60)) * time.Minute).UTC()
+		e.Notice = time.Duration(rnd.IntN(30)) * time.Hour
+		if rnd.IntN(5) > 0 {
+			e.Home = &engine.Point{Lat: 45 + 2.5*rnd.Float64(), Lon: -75 + 5*rnd.Float64()}
+			e.RadiusKm = []float64{5, 10, 20, 40, 80, 120}[rnd.IntN(6)]
+		}
+		if rnd.IntN(2) > 0 {
+			e.Windows = []engine.Window{{Days: uint8(rnd.IntN(128)), From: 8 * 60, Until: []int{12, 17, 21}[rnd.IntN(3)] * 60}}
+		}
+		if rnd.IntN(5) == 0 {
+			e.Current = &engine.Appointment{Start: start.Add(time.Duration(rnd.IntN(4000)-2000) * time.Hour).UTC()}
+		}
 	}
-	q := query
-	q.Limit = 50
-	var dst []engine.Candidate
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		q.Slot.Clinic = engine.ClinicID(fmt.Sprintf("c%03d", i%200))
-		dst = x.Rank(dst[:0], q)
-	}
+	return list
 }
 
-func BenchmarkPut(b *testing.B) {
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// BenchmarkRank asks for the best 50 of a million entries. "tired" says of the first of them, by
+// Accept only, that they had offers, so that the answer lies further down.
+func BenchmarkRank(b *testing.B) {
+	if testing.Short() {
+		b.Skip("a million entries take a while to build")
+	}
+	list := region(1_000_000)
+	before := heap()
 	x := match.New()
-	e := entry(nil)
-	for i := range 1_000_000 {
-		e.ID = engine.EntryID(fmt.Sprintf("e%07d", i))
-		e.Joined = start.Add(-time.Duration(i*7919%90_000) * time.Minute)
+	for _, e := range list {
 		x.Put(e, 0)
 	}
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		e.ID = engine.EntryID(fmt.Sprintf("e%07d", i%1_000_000))
-		e.Joined = start.Add(-time.Duration(i*31%90_000) * time.Minute)
+	bytes := float64(heap()-before) / float64(len(list))
+	for _, c := range []struct {
+		name  string
+		tired int
+	}{{"fresh", 0}, {"tired", 8}} {
+		b.Run(c.name, func(b *testing.B) {
+			q := query
+			q.Limit = 50
+			q.Accept = func(m *engine.Candidate) bool {
+				if m.Waited > 600 {
+					m.Offered = c.tired
+				}
+				return true
+			}
+			rnd := rand.New(rand.NewPCG(3, 4))
+			var dst []engine.Candidate
+			var took []time.Duration
+			b.ReportAllocs()
+			for b.Loop() {
+				q.Slot.Specialty = engine.Specialty(fmt.Sprintf("s%02d", rnd.IntN(20)))
+				q.Place = engine.Point{Lat: 45.2 + 2*rnd.Float64(), Lon: -74.5 + 4*rnd.Float64()}
+				at := time.Now()
+				if dst = x.Rank(dst[:0], q); len(dst) != 50 {
+					b.Fatalf("%d candidates", len(dst))
+				}
+				took = append(took, time.Since(at))
+			}
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2].Nanoseconds()), "p50-ns")
+			b.ReportMetric(float64(took[len(took)*99/100].Nanoseconds()), "p99-ns")
+			b.ReportMetric(bytes, "B/entry")
+			b.ReportMetric(bytes-float64(unsafe.Sizeof(engine.Entry{})), "index-B/entry")
+		})
+	}
+	runtime.KeepAlive(list)
+}
+
+// BenchmarkPut replaces entries of a list of a million: one removal and one insertion.
+func BenchmarkPut(b *testing.B) {
+	if testing.Short() {
+		b.Skip("a million entries take a while to build")
+	}
+	list := region(1_000_000)
+	x := match.New()
+	for _, e := range list {
 		x.Put(e, 0)
+	}
+	rnd := rand.New(rand.NewPCG(5, 6))
+	b.ReportAllocs()
+	for b.Loop() {
+		x.Put(list[rnd.IntN(len(list))], 1)
 	}
 }

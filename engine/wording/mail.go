@@ -1,0 +1,90 @@
+package wording
+
+import (
+	"html"
+	"strings"
+
+	"relais/engine"
+)
+
+// letter is an e-mail before it is laid out.
+type letter struct {
+	subject string
+	title   string
+	lines   []string
+	buttons []button
+}
+
+type button struct{ label, link string }
+
+// strongMark begins a line that stands out; no text of people begins with it.
+const strongMark = "\x00"
+
+func strong(line string) string { return strongMark + line }
+
+// leaveLine says how to stop.
+func leaveLine(lang engine.Lang) string {
+	if lang == engine.English {
+		return "Stop these messages"
+	}
+	return "Ne plus recevoir ces messages"
+}
+
+// colon stands apart in French only.
+func colon(lang engine.Lang) string {
+	if lang == engine.English {
+		return ": "
+	}
+	return "\u00a0: "
+}
+
+// plain is the part for people and programs that read no HTML.
+func (l letter) plain(lang engine.Lang, f Facts) string {
+	var b strings.Builder
+	for _, line := range l.lines {
+		if line != "" {
+			b.WriteString(tidy(strings.TrimPrefix(line, strongMark)) + "\n\n")
+		}
+	}
+	for _, bt := range l.buttons {
+		b.WriteString(bt.label + colon(lang) + bt.link + "\n\n")
+	}
+	b.WriteString("-- \n" + f.Clinic + "\n" + f.Address + "\n" + f.Phone + "\n")
+	if f.Leave != "" {
+		b.WriteString(leaveLine(lang) + colon(lang) + f.Link + "\n")
+	}
+	return b.String()
+}
+
+// html is a page of its own, with nothing to load.
+func (l letter) html(lang engine.Lang, f Facts) string {
+	var b strings.Builder
+	tag := "fr-CA"
+	if lang == engine.English {
+		tag = "en-CA"
+	}
+	b.WriteString(`<!doctype html><html lang="` + tag + `"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>`)
+	b.WriteString(html.EscapeString(l.title))
+	b.WriteString(`</title></head><body style="margin:0;padding:24px;background:#f4f5f7;color:#1b2430;font:17px/1.5 -apple-system,Segoe UI,Roboto,Helvetica,Arial,sans-serif"><div style="max-width:480px;margin:0 auto;background:#fff;border:1px solid #d8dde3;border-radius:8px;padding:24px">`)
+	b.WriteString(`<h1 style="margin:0 0 16px;font-size:22px;line-height:1.3">` + html.EscapeString(l.title) + `</h1>`)
+	for _, line := range l.lines {
+		if line == "" {
+			continue
+		}
+		style, text := "margin:0 0 12px", line
+		if t, ok := strings.CutPrefix(line, strongMark); ok {
+			style, text = "margin:0 0 12px;font-size:20px;font-weight:700", t
+		}
+		b.WriteString(`<p style="` + style + `">` + html.EscapeString(tidy(text)) + `</p>`)
+	}
+	for _, bt := range l.buttons {
+		b.WriteString(`<p style="margin:20px 0"><a href="` + html.EscapeString(bt.link) + `" style="display:block;padding:16px;border-radius:8px;background:#003aad;color:#fff;text-align:center;text-decoration:none;font-weight:700">` + html.EscapeString(bt.label) + `</a></p>`)
+	}
+	b.WriteString(`<p style="margin:20px 0 0;padding-top:12px;border-top:1px solid #d8dde3;color:#4a5563;font-size:14px">` +
+		html.EscapeString(f.Clinic) + `<br>` + html.EscapeString(f.Address) + `<br>` + html.EscapeString(f.Phone))
+	if f.Leave != "" {
+		b.WriteString(`<br><a href="` + html.EscapeString(f.Link) + `" style="color:#4a5563">` + leaveLine(lang) + `</a>`)
+	}
+	b.WriteString(`</p></div></body></html>`)
+	return b.String()
+}
