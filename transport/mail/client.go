@@ -1,0 +1,348 @@
+package mail
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	netmail "net/mail"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/failsafe-go/failsafe-go/circuitbreaker"
+	gomail "github.com/wneessen/go-mail"
+	"github.com/wneessen/go-mail/smtp"
+
+	"relais/engine"
+)
+
+// TLS says how the connection is protected.
+type TLS string
+
+// The ways. There is no opportunistic one: whoever can strip STARTTLS can read the mail.
+const (
+	StartTLS TLS = "starttls" // the default: STARTTLS or nothing
+	Implicit TLS = "implicit" // TLS from the first byte, usually port 465
+	NoTLS    TLS = "none"     // in the clear, for a relay on the same machine
+)
+
+// Config says which server to use and who writes. Zero fields take the defaults.
+type Config struct {
+	Host     string
+	Port     int // default 587, with Implicit 465, with NoTLS 25
+	Username string
+	Password string
+	TLS      TLS
+	CA       []byte // PEM of the only authorities to trust; nil: the system's
+	From     string // for example "Clinique du Parc <rendezvous@clinique.example>"
+	ReplyTo  string // "" for none
+	HELO     string // default: the domain of From
+	Pool     int    // connections; default 4, at most 32
+	// Timeout bounds one message, from connecting to the server's last word; default 20 s.
+	Timeout time.Duration
+	// Wait bounds the wait for a connection to be free; default 30 s.
+	Wait time.Duration
+}
+
+const (
+	maxPool = 32
+	idle    = 4 * time.Minute // servers commonly hang up after 5
+)
+
+// The breaker opens when half of at least 10 messages within 30 s failed because of the server,
+// and lets one through after 15 s.
+const (
+	breakerRate   = 0.5
+	breakerLeast  = 10
+	breakerPeriod = 30 * time.Second
+	breakerDelay  = 15 * time.Second
+)
+
+// Client sends through one server.
+type Client struct {
+	cfg     Config
+	from    *netmail.Address
+	replyTo *netmail.Address
+	domain  string
+	breaker circuitbreaker.CircuitBreaker[any]
+	free    chan *link
+	close   sync.Once
+	closed  chan struct{}
+}
+
+// link is one place of the pool; conn is nil until somebody needs it. It is used by one goroutine
+// at a time.
+type link struct {
+	dialer *gomail.Client
+	raw    net.Conn
+	conn   *smtp.Client
+	used   time.Time
+
+	// go-mail watches the context only until the connection stands; while dialing, ctx closes it
+	// until unwatch is called.
+	ctx     context.Context //nolint:containedctx // of the dialing under way
+	unwatch func() bool
+}
+
+// New checks the configuration and makes a Client. Nothing is connected yet.
+func New(cfg Config) (*Client, error) {
+	if cfg.Host == "" {
+		return nil, errors.New("mail: a server is needed")
+	}
+	from, err := netmail.ParseAddress(cfg.From)
+	if err != nil {
+		return nil, errors.New("mail: the sender is not an address")
+	}
+	c := &Client{from: from, closed: make(chan struct{})}
+	_, c.domain, _ = strings.Cut(from.Address, "@")
+	if cfg.ReplyTo != "" {
+		if c.replyTo, err = netmail.ParseAddress(cfg.ReplyTo); err != nil {
+			return nil, errors.New("mail: the reply-to is not an address")
+		}
+	}
+	if cfg.TLS == "" {
+		cfg.TLS = StartTLS
+	}
+	if cfg.HELO == "" {
+		cfg.HELO = c.domain
+	}
+	if cfg.Pool <= 0 {
+		cfg.Pool = 4
+	}
+	cfg.Pool = min(cfg.Pool, maxPool)
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = 20 * time.Second
+	}
+	if cfg.Wait <= 0 {
+		cfg.Wait = 30 * time.Second
+	}
+	c.cfg = cfg
+	c.breaker = circuitbreaker.NewBuilder[any]().
+		WithFailureRateThreshold(breakerRate, breakerLeast, breakerPeriod).
+		WithSuccessThreshold(1).WithDelay(breakerDelay).Build()
+	c.free = make(chan *link, cfg.Pool)
+	for range cfg.Pool {
+		l := &link{}
+		if l.dialer, err = c.dialer(l); err != nil {
+			return nil, err
+		}
+		c.free <- l
+	}
+	return c, nil
+}
+
+// dialer makes the go-mail client of a link. go-mail hides its connection, so the link catches
+// it, to be able to cut it.
+func (c *Client) dialer(l *link) (*gomail.Client, error) {
+	cfg := c.cfg
+	t := &tls.Config{ServerName: cfg.Host, MinVersion: tls.VersionTLS12}
+	if len(cfg.CA) > 0 {
+		t.RootCAs = x509.NewCertPool()
+		if !t.RootCAs.AppendCertsFromPEM(cfg.CA) {
+			return nil, errors.New("mail: the CA holds no certificate")
+		}
+	}
+	d := &net.Dialer{Timeout: cfg.Timeout, KeepAlive: 30 * time.Second}
+	port, policy := 587, gomail.TLSMandatory
+	switch cfg.TLS {
+	case StartTLS:
+	case Implicit:
+		port, policy = 465, gomail.NoTLS
+	case NoTLS:
+		port, policy = 25, gomail.NoTLS
+	default:
+		return nil, errors.New(`mail: TLS is "starttls", "implicit" or "none"`)
+	}
+	if cfg.Port != 0 {
+		port = cfg.Port
+	}
+	opts := []gomail.Option{
+		gomail.WithPort(port), gomail.WithTimeout(cfg.Timeout), gomail.WithHELO(cfg.HELO),
+		gomail.WithTLSPolicy(policy), gomail.WithTLSConfig(t),
+		gomail.WithDialContextFunc(func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := d.DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			l.raw = conn
+			l.unwatch = context.AfterFunc(l.ctx, func() { _ = conn.Close() })
+			if cfg.TLS != Implicit {
+				return conn, nil
+			}
+			tc := tls.Client(conn, t)
+			if err := tc.HandshakeContext(ctx); err != nil {
+				_ = conn.Close()
+				return nil, err
+			}
+			return tc, nil
+		}),
+	}
+	auth := gomail.SMTPAuthAutoDiscover
+	if cfg.TLS == Implicit {
+		// Discovery takes a connection that we dialed for one in the clear and would refuse PLAIN.
+		auth = gomail.SMTPAuthPlain
+	}
+	if cfg.Username != "" {
+		opts = append(opts, gomail.WithSMTPAuth(auth), gomail.WithUsername(cfg.Username), gomail.WithPassword(cfg.Password))
+	}
+	g, err := gomail.NewClient(cfg.Host, opts...)
+	if err != nil {
+		return nil, errors.New("mail: the configuration is not usable: " + err.Error())
+	}
+	return g, nil
+}
+
+// Close says goodbye on idle connections. Messages under way end by themselves; later ones fail.
+func (c *Client) Close() {
+	c.close.Do(func() {
+		close(c.closed)
+		for range cap(c.free) {
+			select {
+			case l := <-c.free:
+				l.hangUp()
+			default:
+				return
+			}
+		}
+	})
+}
+
+// Send hands a message to the server, at most once.
+func (c *Client) Send(ctx context.Context, m engine.Message) engine.Outcome {
+	msg, err := c.compose(m)
+	if err != nil {
+		return engine.Outcome{Status: engine.Failed, Reason: engine.BadContact, Detail: "the address is malformed"}
+	}
+	l, out, ok := c.take(ctx, m.Valid)
+	if !ok {
+		return out
+	}
+	defer c.put(l)
+	if !c.breaker.TryAcquirePermit() {
+		out := failed(engine.CarrierDown, true, "the server keeps failing")
+		out.Wait = c.breaker.RemainingDelay()
+		return out
+	}
+	out = c.deliver(ctx, l, msg, m.Still)
+	if out.Reason == engine.CarrierDown {
+		c.breaker.RecordFailure()
+	} else {
+		c.breaker.RecordSuccess()
+	}
+	return out
+}
+
+func failed(r engine.Reason, retry bool, detail string) engine.Outcome {
+	return engine.Outcome{Status: engine.Failed, Reason: r, Retry: retry, Detail: detail}
+}
+
+// take waits for a free link.
+func (c *Client) take(ctx context.Context, valid time.Duration) (*link, engine.Outcome, bool) {
+	longest := c.cfg.Wait
+	if valid > 0 {
+		longest = min(longest, valid)
+	}
+	t := time.NewTimer(longest)
+	defer t.Stop()
+	select {
+	case <-c.closed:
+	case l := <-c.free:
+		return l, engine.Outcome{}, true
+	case <-t.C:
+		if valid > 0 && valid <= c.cfg.Wait {
+			return nil, failed(engine.TooLate, false, "its time was over before its turn came"), false
+		}
+		return nil, failed(engine.RateLimited, true, "too many messages wait before this one"), false
+	case <-ctx.Done():
+	}
+	return nil, failed(engine.CarrierDown, true, "stopped while waiting for its turn"), false
+}
+
+func (c *Client) put(l *link) {
+	select {
+	case <-c.closed:
+		l.hangUp()
+	default:
+	}
+	c.free <- l
+}
+
+// deliver sends on the link. A connection that went stale while idle is opened anew once: nothing
+// was sent on it.
+func (c *Client) deliver(ctx context.Context, l *link, msg *gomail.Msg, still func() bool) engine.Outcome {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	if l.conn != nil && time.Since(l.used) > idle {
+		l.hangUp()
+	}
+	for {
+		fresh := l.conn == nil
+		if fresh {
+			if err := l.dial(ctx); err != nil {
+				return dialOutcome(err)
+			}
+		}
+		if still != nil && !still() {
+			return failed(engine.Dropped, false, "withdrawn while it waited")
+		}
+		err := l.send(ctx, msg)
+		if err != nil && !msg.IsDelivered() && !fresh && isStale(err) {
+			l.cut()
+			continue
+		}
+		// A link whose last word was an error may be in any state; RSET failing after the message
+		// was taken comes here too.
+		if err != nil {
+			l.cut()
+		}
+		return sendOutcome(msg, err)
+	}
+}
+
+func isStale(err error) bool {
+	e, ok := errors.AsType[*gomail.SendError](err)
+	return ok && e.Reason == gomail.ErrConnCheck
+}
+
+func (l *link) dial(ctx context.Context) error {
+	l.raw, l.ctx, l.unwatch = nil, ctx, func() bool { return true }
+	conn, err := l.dialer.DialToSMTPClientWithContext(ctx)
+	l.unwatch()
+	if err != nil {
+		if l.raw != nil {
+			_ = l.raw.Close() // go-mail leaves it open when the greeting, TLS or sign-in fails
+			l.raw = nil
+		}
+		return err
+	}
+	l.conn, l.used = conn, time.Now()
+	return nil
+}
+
+func (l *link) send(ctx context.Context, msg *gomail.Msg) error {
+	raw := l.raw
+	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
+	defer stop()
+	err := l.dialer.SendWithSMTPClient(l.conn, msg)
+	l.used = time.Now()
+	return err
+}
+
+// cut drops the connection without a word.
+func (l *link) cut() {
+	if l.raw != nil {
+		_ = l.raw.Close()
+	}
+	l.raw, l.conn = nil, nil
+}
+
+// hangUp says goodbye.
+func (l *link) hangUp() {
+	if l.conn != nil {
+		_ = l.raw.SetDeadline(time.Now().Add(time.Second))
+		_ = l.conn.Quit()
+	}
+	l.cut()
+}
