@@ -1,0 +1,299 @@
+package fhir
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"relais/engine"
+)
+
+// BookingSystem is the identifier system of the bookings that Relais writes; the value is an
+// engine.BookingID.
+const BookingSystem = "urn:relais:booking"
+
+// Limits of one exchange.
+const (
+	maxBody        = 8 << 20
+	maxPages       = 200
+	defaultPage    = 500
+	defaultTimeout = 10 * time.Second
+	defaultOverlap = 5 * time.Second
+)
+
+// Config is what a Client needs. Only Clinic and BaseURL are required.
+type Config struct {
+	Clinic  engine.ClinicID
+	BaseURL string // of the FHIR server, for example "https://dme.example/fhir"
+	// Token gives the bearer token of each request; nil sends none.
+	Token func(context.Context) (string, error)
+	// HTTPClient replaces the client that New makes; CA is not used then.
+	HTTPClient *http.Client
+	CA         *x509.CertPool // nil: the system's
+	Timeout    time.Duration  // of one request; 0: 10 s
+	PageSize   int            // resources a page; 0: 500
+	// Overlap is how far each look for changes reaches back before the last one, for servers
+	// whose commits become visible out of order; 0: 5 s.
+	Overlap time.Duration
+	// Location restricts the clinic to the schedules that name this place ("Location/3"), when
+	// the server holds several clinics.
+	Location string
+	// Specialties maps the server's specialty codes to the clinic's; a code that is not in it
+	// stands for itself.
+	Specialties map[string]engine.Specialty
+	// SlotStatuses and LiveStatuses name statuses beyond R4's, or rebind R4's: what a slot status
+	// means, and whether an appointment status occupies its slots.
+	SlotStatuses map[string]engine.SlotStatus
+	LiveStatuses map[string]bool
+	// FreeByAppointment is for servers that leave a slot busy when its appointment is cancelled:
+	// a busy slot without a live appointment may be booked.
+	FreeByAppointment bool
+	Now               func() time.Time // nil: time.Now
+	Log               *slog.Logger     // nil: slog.Default
+}
+
+// Client is one clinic's record system.
+type Client struct {
+	cfg  Config
+	base *url.URL
+	http *http.Client
+
+	mu           sync.Mutex
+	schedules    map[string]schedule
+	transactions bool // the server was seen to carry out transactions
+}
+
+// New checks the configuration; it does not call the server.
+func New(cfg Config) (*Client, error) {
+	base, err := url.Parse(strings.TrimRight(cfg.BaseURL, "/"))
+	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" || base.RawQuery != "" || base.User != nil {
+		return nil, fmt.Errorf("fhir: base URL of clinic %s must be like https://host/path", cfg.Clinic)
+	}
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = defaultTimeout
+	}
+	if cfg.PageSize <= 0 {
+		cfg.PageSize = defaultPage
+	}
+	if cfg.Overlap <= 0 {
+		cfg.Overlap = defaultOverlap
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	c := &Client{cfg: cfg, base: base, http: cfg.HTTPClient}
+	if c.http == nil {
+		c.http = newHTTPClient(cfg.CA)
+	}
+	return c, nil
+}
+
+func newHTTPClient(ca *x509.CertPool) *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{
+			Proxy:                  http.ProxyFromEnvironment,
+			DialContext:            (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
+			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: ca},
+			TLSHandshakeTimeout:    5 * time.Second,
+			ForceAttemptHTTP2:      true,
+			MaxIdleConns:           32,
+			MaxIdleConnsPerHost:    16,
+			MaxConnsPerHost:        64,
+			IdleConnTimeout:        90 * time.Second,
+			MaxResponseHeaderBytes: 64 << 10,
+		},
+		// A redirect would carry the token to an address that nobody configured.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// Close ends the idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// reply is what the server answered with a status below 400.
+type reply struct {
+	status int
+	header http.Header
+	body   []byte
+	date   time.Time     // the server's clock, zero when it does not say
+	skew   time.Duration // the server's clock minus ours
+}
+
+// call is one request. Path is below the base, or a whole address on the same origin.
+type call struct {
+	method, path string
+	query        url.Values
+	body         []byte
+	header       http.Header
+}
+
+// do makes one request and turns everything but a success into a failure. A 404 or 410 is
+// returned as a reply with that status, for the caller to judge.
+func (c *Client) do(ctx context.Context, in call) (reply, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	target := in.path
+	if !strings.Contains(target, "://") {
+		target = c.base.String()
+		if in.path != "" {
+			target += "/" + in.path
+		}
+	}
+	if len(in.query) > 0 {
+		target += "?" + in.query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, in.method, target, bytes.NewReader(in.body))
+	if err != nil {
+		return reply{}, failure(engine.DMEMalformed, "An address of the record system cannot be used.")
+	}
+	for k, v := range in.header {
+		req.Header[k] = v
+	}
+	req.Header.Set("Accept", "application/fhir+json")
+	if in.body != nil {
+		req.Header.Set("Content-Type", "application/fhir+json")
+	}
+	if c.cfg.Token != nil {
+		token, err := c.cfg.Token(ctx)
+		if err != nil {
+			return reply{}, failure(engine.DMESignIn, "No access token could be had for the record system.")
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	sent := c.cfg.Now()
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return reply{}, connectionFailure(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	if err != nil {
+		return reply{}, connectionFailure(err)
+	}
+	if len(body) > maxBody {
+		return reply{}, failure(engine.DMEMalformed, "An answer of the record system is larger than 8 MiB.")
+	}
+	out := reply{status: resp.StatusCode, header: resp.Header, body: body}
+	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+		out.date = date
+		out.skew = skewOf(date, sent, c.cfg.Now())
+	}
+	return out, judge(resp.StatusCode, resp.Header, body, c.cfg.Now())
+}
+
+// skewOf compares a Date header, which is cut to the second, with the span of the request, and
+// gives the benefit of the doubt.
+func skewOf(date, sent, received time.Time) time.Duration {
+	switch {
+	case date.Add(time.Second).Before(sent):
+		return date.Add(time.Second).Sub(sent)
+	case date.After(received):
+		return date.Sub(received)
+	}
+	return 0
+}
+
+func judge(status int, h http.Header, body []byte, now time.Time) error {
+	issue := issueCode(body)
+	switch {
+	case status == http.StatusNotFound, status == http.StatusGone:
+		return nil
+	case status < 300:
+		return nil
+	case status < 400:
+		return failure(engine.DMEMalformed, "The record system redirects elsewhere, which is not followed.")
+	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+		return failure(engine.DMESignIn, "The record system does not let us in (%d).", status)
+	case status == http.StatusConflict, status == http.StatusPreconditionFailed:
+		return failure(engine.DMEConflict, "The record system says that something changed meanwhile (%d%s).", status, issue)
+	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable && h.Get("Retry-After") != "":
+		f := failure(engine.DMEBusy, "The record system asks to wait (%d).", status)
+		f.Wait = retryAfter(h.Get("Retry-After"), now)
+		return f
+	case status >= 500:
+		return failure(engine.DMEError, "The record system has an error of its own (%d%s).", status, issue)
+	}
+	return failure(engine.DMERejected, "The record system refuses the request (%d%s).", status, issue)
+}
+
+// retryAfter reads seconds or a date.
+func retryAfter(v string, now time.Time) time.Duration {
+	if n, err := strconv.Atoi(strings.TrimSpace(v)); err == nil {
+		return time.Duration(min(max(n, 0), 86400)) * time.Second
+	}
+	if t, err := http.ParseTime(v); err == nil {
+		return max(t.Sub(now), 0)
+	}
+	return 0
+}
+
+// issueCode gives the code of an OperationOutcome's first issue, and none of its prose: that may
+// name a patient.
+func issueCode(body []byte) string {
+	var o struct {
+		Issue []struct {
+			Code string `json:"code"`
+		} `json:"issue"`
+	}
+	if json.Unmarshal(body, &o) != nil || len(o.Issue) == 0 || !isCode(o.Issue[0].Code) {
+		return ""
+	}
+	return ", " + o.Issue[0].Code
+}
+
+// isCode says whether s looks like a code of FHIR's issue-type list.
+func isCode(s string) bool {
+	for _, r := range s {
+		if (r < 'a' || r > 'z') && r != '-' {
+			return false
+		}
+	}
+	return s != "" && len(s) < 24
+}
+
+func failure(f engine.DMEFault, format string, args ...any) *engine.DMEFailure {
+	return &engine.DMEFailure{Fault: f, Detail: fmt.Sprintf(format, args...)}
+}
+
+// connectionFailure says why there is no answer, without the address or anything else that the
+// error carries.
+func connectionFailure(err error) *engine.DMEFailure {
+	if certificate(err) {
+		return failure(engine.DMESignIn, "The record system's certificate is not trusted.")
+	}
+	if errors.Is(err, context.Canceled) {
+		return failure(engine.DMEUnreachable, "The request to the record system was given up.")
+	}
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded) {
+		return failure(engine.DMEUnreachable, "The record system did not answer in time.")
+	}
+	if _, ok := errors.AsType[*net.OpError](err); ok {
+		return failure(engine.DMEUnreachable, "The record system cannot be reached.")
+	}
+	return failure(engine.DMEUnreachable, "The record system closed the connection without an answer.")
+}
+
+func certificate(err error) bool {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return true
+	}
+	alert, ok := errors.AsType[tls.AlertError](err)
+	const badCertificate, certificateRequired = 42, 116
+	return ok && (alert >= badCertificate && alert <= 49 || alert == certificateRequired)
+}

@@ -1,0 +1,171 @@
+package fhir
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+
+	"golang.org/x/time/rate"
+
+	"relais/engine"
+)
+
+// HookHeader carries the secret of a rest-hook notification.
+const HookHeader = "X-Relais-Hook"
+
+// What a clinic's record system may notify: a notification is a hint, so more than this a second
+// tells nothing new.
+const (
+	hookRate  = 50
+	hookBurst = 100
+	hookBody  = 64 << 10
+	maxHooked = 1024 // clinics whose rates are remembered
+)
+
+// Subscribe asks the record system to post to endpoint whenever a slot or an appointment changes,
+// with secret in HookHeader. What was asked before is found by its endpoint and set right; a
+// subscription that the server has switched off is switched on again.
+func (c *Client) Subscribe(ctx context.Context, endpoint, secret string) error {
+	list, err := c.search(ctx, "Subscription", url.Values{"url": {endpoint}})
+	if err != nil {
+		return err
+	}
+	for _, criteria := range []string{"Slot?", "Appointment?"} {
+		if err := c.subscribe(ctx, list.list, criteria, endpoint, HookHeader+": "+secret); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Client) subscribe(ctx context.Context, known []resource, criteria, endpoint, header string) error {
+	wanted := map[string]any{
+		"status": "requested", "reason": "Relais watches for freed appointment slots", "criteria": criteria,
+		"channel": map[string]any{"type": "rest-hook", "endpoint": endpoint, "header": []string{header}},
+	}
+	for _, r := range known {
+		v, err := view[struct {
+			Status   string `json:"status"`
+			Criteria string `json:"criteria"`
+			Channel  struct {
+				Type     string   `json:"type"`
+				Endpoint string   `json:"endpoint"`
+				Header   []string `json:"header"`
+			} `json:"channel"`
+		}](r)
+		if err != nil {
+			return err
+		}
+		if v.Criteria != criteria || v.Channel.Endpoint != endpoint {
+			continue
+		}
+		alive := v.Status == "active" || v.Status == "requested"
+		if alive && v.Channel.Type == "rest-hook" && len(v.Channel.Header) == 1 && v.Channel.Header[0] == header {
+			return nil
+		}
+		body, err := r.with(wanted)
+		if err != nil {
+			return err
+		}
+		h := http.Header{}
+		if r.Meta.VersionID != "" {
+			h.Set("If-Match", r.etag())
+		}
+		return c.put(ctx, call{method: http.MethodPut, path: r.source(), body: body, header: h})
+	}
+	wanted["resourceType"] = "Subscription"
+	body, err := json.Marshal(wanted)
+	if err != nil {
+		return failure(engine.DMERejected, "The subscription cannot be written.")
+	}
+	return c.put(ctx, call{method: http.MethodPost, path: "Subscription", body: body})
+}
+
+func (c *Client) put(ctx context.Context, in call) error {
+	r, err := c.do(ctx, in)
+	if err != nil {
+		return err
+	}
+	if r.status >= 300 {
+		return failure(engine.DMERejected, "The record system does not take subscriptions (%d).", r.status)
+	}
+	return nil
+}
+
+// HookHandler takes rest-hook notifications at /hooks/fhir/{clinic}. Secret gives a clinic's
+// secret, "" for a clinic that has none. Nudge is called for each notification that carries it and
+// must not block; the body is never believed, it only says that a look is worth while. Refused is
+// called for each one that does not, with "" for an unknown clinic, so that it can be counted; it
+// may be nil.
+func HookHandler(secret func(engine.ClinicID) string, nudge func(engine.ClinicID), refused func(engine.ClinicID)) http.Handler {
+	h := &hook{secret: secret, nudge: nudge, refused: refused, rates: map[engine.ClinicID]*rate.Limiter{}}
+	if h.refused == nil {
+		h.refused = func(engine.ClinicID) {}
+	}
+	return h
+}
+
+type hook struct {
+	secret  func(engine.ClinicID) string
+	nudge   func(engine.ClinicID)
+	refused func(engine.ClinicID)
+
+	mu    sync.Mutex
+	rates map[engine.ClinicID]*rate.Limiter
+}
+
+// ServeHTTP answers 202 to a notification that is taken, 403 without the secret, 429 beyond the
+// rate.
+func (h *hook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	_, name, _ := strings.Cut(r.URL.Path, "/hooks/fhir/")
+	clinic := engine.ClinicID(name)
+	want := h.secret(clinic)
+	got := r.Header.Get(HookHeader)
+	if !same(got, want) {
+		if want == "" {
+			clinic = ""
+		}
+		h.refused(clinic)
+		http.Error(w, "forbidden", http.StatusForbidden)
+		return
+	}
+	if r.Method != http.MethodPost && r.Method != http.MethodPut {
+		w.Header().Set("Allow", "POST, PUT")
+		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+		return
+	}
+	if !h.rate(clinic).Allow() {
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "too many notifications", http.StatusTooManyRequests)
+		return
+	}
+	_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, hookBody)) // so that the connection can be used again
+	h.nudge(clinic)
+	w.WriteHeader(http.StatusAccepted)
+}
+
+// same compares in a time that does not depend on where the two differ.
+func same(got, want string) bool {
+	a, b := sha256.Sum256([]byte(got)), sha256.Sum256([]byte(want))
+	return subtle.ConstantTimeCompare(a[:], b[:]) == 1 && want != ""
+}
+
+func (h *hook) rate(c engine.ClinicID) *rate.Limiter {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	l, ok := h.rates[c]
+	if !ok {
+		if len(h.rates) >= maxHooked {
+			clear(h.rates)
+		}
+		l = rate.NewLimiter(hookRate, hookBurst)
+		h.rates[c] = l
+	}
+	return l
+}

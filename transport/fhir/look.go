@@ -1,0 +1,179 @@
+package fhir
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+
+	"relais/engine"
+)
+
+// firstReach is how far a look for changes without a cursor goes back.
+const firstReach = time.Hour
+
+// Changes returns the slots and appointments that were written since the look that gave cursor.
+// What is near the border comes again. With an empty cursor it goes back an hour; a Snapshot gives
+// the proper start.
+func (c *Client) Changes(ctx context.Context, cursor string) (engine.Observation, error) {
+	from := c.cfg.Now().Add(-firstReach)
+	var since time.Time
+	if cursor != "" {
+		t, err := time.Parse(time.RFC3339Nano, cursor)
+		if err != nil {
+			return engine.Observation{}, failure(engine.DMERejected, "The place where the last look ended cannot be read.")
+		}
+		since, from = t, t.Add(-c.cfg.Overlap)
+	}
+	q := func() url.Values {
+		return url.Values{"_lastUpdated": {"ge" + stamp(from)}, "_sort": {"_lastUpdated"}}
+	}
+	slots, appts, err := c.both(ctx, q(), q())
+	if err != nil {
+		return engine.Observation{}, err
+	}
+	obs, err := c.observe(ctx, slots, appts)
+	if err != nil {
+		return engine.Observation{}, err
+	}
+	if mark := watermark(slots, appts); mark.After(since) {
+		since = mark
+	}
+	if since.IsZero() {
+		since = from
+	}
+	obs.Cursor = since.UTC().Format(time.RFC3339Nano)
+	return obs, nil
+}
+
+// Snapshot returns every slot and appointment that starts in [from, until). It fails unless every
+// page came.
+func (c *Client) Snapshot(ctx context.Context, from, until time.Time) (engine.Observation, error) {
+	window := func(param string) url.Values {
+		return url.Values{param: {"ge" + stamp(from), "lt" + stamp(until)}}
+	}
+	if err := c.loadSchedules(ctx); err != nil {
+		return engine.Observation{}, err
+	}
+	slots, appts, err := c.both(ctx, window("start"), window("date"))
+	if err != nil {
+		return engine.Observation{}, err
+	}
+	obs, err := c.observe(ctx, slots, appts)
+	if err != nil {
+		return engine.Observation{}, err
+	}
+	mark := watermark(slots, appts)
+	if mark.IsZero() {
+		mark = c.cfg.Now().Add(-firstReach)
+	}
+	obs.Complete, obs.From, obs.Until = true, from, until
+	obs.Cursor = mark.UTC().Format(time.RFC3339Nano)
+	return obs, nil
+}
+
+// Read returns one slot and all of its appointments. A slot that is not there is gone.
+func (c *Client) Read(ctx context.Context, slotSource string) (engine.Observation, error) {
+	slot, there, err := c.read(ctx, slotSource)
+	if err != nil {
+		return engine.Observation{}, looked(err)
+	}
+	appts, err := c.search(ctx, "Appointment", url.Values{"slot": {slotSource}})
+	if err != nil {
+		return engine.Observation{}, looked(err)
+	}
+	slots := found{skew: appts.skew}
+	if there {
+		slots.list = []resource{slot}
+	}
+	obs, err := c.observe(ctx, slots, appts)
+	if err != nil {
+		return engine.Observation{}, err
+	}
+	if !there {
+		obs.Slots = []engine.SlotFact{{Source: slotSource, Status: engine.SlotGone}}
+	}
+	return obs, nil
+}
+
+// both looks at slots first: a booking writes both at once, so an appointment that belongs to a
+// slot seen busy is there when the appointments are looked at.
+func (c *Client) both(ctx context.Context, ofSlots, ofAppts url.Values) (slots, appts found, err error) {
+	if slots, err = c.search(ctx, "Slot", ofSlots); err != nil {
+		return slots, appts, looked(err)
+	}
+	appts, err = c.search(ctx, "Appointment", ofAppts)
+	return slots, appts, looked(err)
+}
+
+// watermark is up to where everything was seen, by the clock that stamps the resources. The Date
+// of the first answer holds it back: what was written after that may have been missed.
+func watermark(slots, appts found) time.Time {
+	mark := slots.newest
+	if slots.date.IsZero() {
+		return mark // only what came first is sure to have been seen in whole
+	}
+	if appts.newest.After(mark) {
+		mark = appts.newest
+	}
+	if slots.date.Before(mark) {
+		mark = slots.date
+	}
+	return mark
+}
+
+// observe reduces resources to facts.
+func (c *Client) observe(ctx context.Context, slots, appts found) (engine.Observation, error) {
+	schedules, err := c.schedulesOf(ctx, slots.list)
+	if err != nil {
+		return engine.Observation{}, err
+	}
+	obs := engine.Observation{Skew: slots.skew}
+	if slots.skew == 0 {
+		obs.Skew = appts.skew
+	}
+	for _, r := range slots.list {
+		if c.cfg.Location != "" {
+			if _, ours := schedules[c.scheduleOf(r)]; !ours {
+				continue
+			}
+		}
+		f, err := c.slotFact(r, schedules)
+		if err != nil {
+			return engine.Observation{}, err
+		}
+		if f.Start.IsZero() {
+			c.cfg.Log.Warn("fhir: a slot has no usable start and end", "clinic", c.cfg.Clinic, "slot", f.Source)
+		}
+		obs.Slots = append(obs.Slots, f)
+	}
+	for _, r := range appts.list {
+		f, err := c.appointmentFact(r)
+		if err != nil {
+			return engine.Observation{}, err
+		}
+		obs.Appointments = append(obs.Appointments, f)
+	}
+	return obs, nil
+}
+
+// read gets one resource by its source reference; there is false when the server does not have it.
+func (c *Client) read(ctx context.Context, source string) (r resource, there bool, err error) {
+	if !isSource(source) {
+		return resource{}, false, failure(engine.DMERejected, "The reference to a resource of the record system cannot be used.")
+	}
+	answer, err := c.do(ctx, call{method: http.MethodGet, path: source})
+	if err != nil || answer.status >= 300 {
+		return resource{}, false, err
+	}
+	r, err = readResource(answer.body)
+	if err != nil {
+		return resource{}, false, err
+	}
+	if r.source() != source {
+		return resource{}, false, failure(engine.DMEMalformed, "The record system answered with another resource than was asked for.")
+	}
+	return r, true, nil
+}
+
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }
