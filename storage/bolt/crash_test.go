@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -271,5 +273,29 @@ func TestMovedValue(t *testing.T) {
 		if _, err := s.Get(t.Context(), k); !errors.Is(err, seal.ErrWrongKey) || engine.CodeOf(err) != engine.Internal {
 			t.Errorf("moved value: %v, want seal.ErrWrongKey", err)
 		}
+	}
+
+	// Nor does one whose version or time was changed.
+	c := storage.Key{Clinic: "north", Kind: storage.KindEntry, ID: "c"}
+	mustCommit(t, s, storage.Batch{
+		Puts:   []storage.Put{{Key: c, Data: []byte("C")}},
+		Events: []storage.Event{{Clinic: "north", Subject: "c", At: time.Unix(1, 0), Data: []byte("C")}},
+	})
+	err = s.db.Update(func(tx *bbolt.Tx) error {
+		records, events := tx.Bucket(bucketNames[inRecords]), tx.Bucket(bucketNames[inEvents])
+		rec := bytes.Clone(records.Get(diskKey(c)))
+		rec[0]++
+		event := bytes.Clone(events.Get(appendEventKey(nil, "north", 1)))
+		event[1+len("c")+numberLen-1]++
+		return errors.Join(records.Put(diskKey(c), rec), events.Put(appendEventKey(nil, "north", 1), event))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Get(t.Context(), c); !errors.Is(err, seal.ErrWrongKey) {
+		t.Errorf("changed version: %v, want seal.ErrWrongKey", err)
+	}
+	if _, err := s.Timeline(t.Context(), "north", "c", 0, 1); !errors.Is(err, seal.ErrWrongKey) {
+		t.Errorf("changed time: %v, want seal.ErrWrongKey", err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -66,6 +67,17 @@ func idle(t *testing.T) *Store {
 	s := openTemp(t, Options{})
 	mustCommit(t, s, storage.Batch{Puts: []storage.Put{slotPut("first", 0)}, Events: []storage.Event{{Clinic: "north"}}})
 	return s
+}
+
+// hold makes the writer of an idle store stop at its next group until release is closed.
+func hold(s *Store) (held, release chan struct{}) {
+	held, release = make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	s.space = func(string) (uint64, error) {
+		once.Do(func() { close(held); <-release })
+		return minFree, nil
+	}
+	return held, release
 }
 
 // TestGroupSeesItself has batches of one transaction that depend on each other.
@@ -208,12 +220,7 @@ func TestLastSyncFailed(t *testing.T) {
 // its context allows, and all that were taken in are written.
 func TestQueueIsBounded(t *testing.T) {
 	s := idle(t)
-	held, release := make(chan struct{}), make(chan struct{})
-	var once sync.Once
-	s.space = func(string) (uint64, error) {
-		once.Do(func() { close(held); <-release })
-		return minFree, nil
-	}
+	held, release := hold(s)
 	taken := make([]*job, 0, 1+maxWaiting)
 	for i := range cap(taken) {
 		j := encoded(t, s, storage.Batch{Puts: []storage.Put{slotPut(fmt.Sprint(i), 0)}})
@@ -240,6 +247,44 @@ func TestQueueIsBounded(t *testing.T) {
 	}
 	if _, err := s.Get(t.Context(), slotPut("late", 0).Key); !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("the one that gave up: %v, want ErrNotFound", err)
+	}
+}
+
+// TestCloseWaits closes while batches wait behind a held writer: all of them are written.
+func TestCloseWaits(t *testing.T) {
+	s := idle(t)
+	held, release := hold(s)
+	waiting := make([]*job, 10)
+	for i := range waiting {
+		waiting[i] = encoded(t, s, storage.Batch{Puts: []storage.Put{slotPut(fmt.Sprint(i), 0)}})
+		if err := s.enqueue(t.Context(), waiting[i]); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			<-held
+		}
+	}
+	closed := make(chan error, 1)
+	go func() { closed <- s.Close() }()
+	for s.open() == nil {
+		runtime.Gosched() // until Close has begun
+	}
+	for range 1000 {
+		runtime.Gosched() // a Close that does not wait would end now
+	}
+	select {
+	case err := <-closed:
+		t.Errorf("Close returned before the batches were written: %v", err)
+	default:
+	}
+	close(release)
+	for i, j := range waiting {
+		if err := <-j.done; err != nil {
+			t.Errorf("batch %d: %v", i, err)
+		}
+	}
+	if err := <-closed; err != nil && !t.Failed() {
+		t.Errorf("Close: %v", err)
 	}
 }
 
