@@ -340,6 +340,43 @@ func TestIndexAgainstPlainSort(t *testing.T) {
 	})
 }
 
+// TestNearAndFar puts homes just inside and just outside their distance, in every direction.
+func TestNearAndFar(t *testing.T) {
+	t.Parallel()
+	for _, place := range []engine.Point{
+		query.Place, {Lat: 62.42, Lon: -77.91}, {Lat: -45, Lon: 170}, {Lat: 0.1, Lon: 0.1}, {Lat: -17, Lon: 179.9}, {Lat: 84, Lon: -60}, {Lat: 89.9, Lon: 10},
+	} {
+		t.Run(fmt.Sprintf("%v", place), func(t *testing.T) {
+			t.Parallel()
+			rnd := rand.New(rand.NewPCG(7, 8))
+			x, q := match.New(), query
+			q.Place, q.Limit = place, 100_000
+			var want, got []engine.EntryID
+			for i := range 8000 {
+				radius := []float64{1, 5, 7, 10, 20, 39, 40, 50, 51, 80, 160, 300}[rnd.IntN(12)]
+				bearing, away := rnd.Float64()*2*math.Pi, radius*(.98+.04*rnd.Float64())/6371
+				lat, lon := place.Lat*math.Pi/180, place.Lon*math.Pi/180
+				lat2 := math.Asin(math.Sin(lat)*math.Cos(away) + math.Cos(lat)*math.Sin(away)*math.Cos(bearing))
+				lon2 := lon + math.Atan2(math.Sin(bearing)*math.Sin(away)*math.Cos(lat), math.Cos(away)-math.Sin(lat)*math.Sin(lat2))
+				home := engine.Point{Lat: lat2 * 180 / math.Pi, Lon: math.Remainder(lon2*180/math.Pi, 360)}
+				e := entry(func(e *engine.Entry) {
+					e.ID, e.Home, e.RadiusKm = engine.EntryID(fmt.Sprintf("e%05d", i)), &home, radius
+				})
+				x.Put(e, 0)
+				if fits(e, q) {
+					want = append(want, e.ID)
+				}
+			}
+			for _, c := range x.Rank(nil, q) {
+				got = append(got, c.Entry)
+			}
+			if len(want) < 3000 || !slices.Equal(want, got) {
+				t.Errorf("%d of 8000 fit, Rank found %d", len(want), len(got))
+			}
+		})
+	}
+}
+
 // TestLongListsStaySorted fills and empties one bucket in every order that splits and joins its
 // blocks.
 func TestLongListsStaySorted(t *testing.T) {
@@ -414,6 +451,35 @@ func TestAcceptSeesTheOrderAndStopsAtTheLimit(t *testing.T) {
 	got := x.Rank(nil, q)
 	if len(got) != 5 || seen != 10 || got[4].Entry != "e0009" || got[0].Channel != engine.SMS {
 		t.Errorf("asked about %d, got %v", seen, got)
+	}
+}
+
+// TestAcceptKnowsMoreOffers: an offer made since the entry was put moves a candidate to its exact
+// place, also past entries that the limit would have cut off.
+func TestAcceptKnowsMoreOffers(t *testing.T) {
+	t.Parallel()
+	x := match.New()
+	for i := range 20 { // e00 joined 20 days ago, e19 yesterday
+		x.Put(entry(func(e *engine.Entry) {
+			e.ID = engine.EntryID(fmt.Sprintf("e%02d", i))
+			e.Joined = start.AddDate(0, 0, i-20)
+		}), 0)
+	}
+	q := query
+	q.Limit = 7
+	q.Accept = func(c *engine.Candidate) bool {
+		if c.Entry <= "e02" {
+			c.Offered = 1 + 2*int(c.Entry[2]&1) // e01 had three, its neighbours one
+		}
+		return true
+	}
+	var got []engine.EntryID
+	for _, c := range x.Rank(nil, q) {
+		got = append(got, c.Entry)
+	}
+	want := []engine.EntryID{"e03", "e04", "e00", "e05", "e06", "e02", "e07"}
+	if d := gocmp.Diff(want, got); d != "" {
+		t.Error(d)
 	}
 }
 
