@@ -91,9 +91,8 @@ type actionRequest struct {
 
 type waitlistQuery struct {
 	ClinicPath
-	Search string `query:"search" maxLength:"100" doc:"part of a name; POST waitlist/search keeps names out of URLs"`
-	After  string `query:"after" maxLength:"128" doc:"next of the page before"`
-	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
+	After string `query:"after" maxLength:"128" doc:"next of the page before"`
+	Limit int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
 }
 
 type waitlistSearch struct {
@@ -311,10 +310,10 @@ func (s *Server) waitlistCalls(api huma.API) {
 
 	list := operation(http.MethodGet, "/clinics/{clinic}/waitlist", "waitlist", "A page of the waitlist", "In the order of entry identifiers.")
 	register(s, api, list, func(ctx context.Context, q *waitlistQuery) (*reply[People], error) {
-		return page(ctx, q.id(), q.Search, q.After, q.Limit)
+		return page(ctx, q.id(), "", q.After, q.Limit)
 	})
 
-	search := operation(http.MethodPost, "/clinics/{clinic}/waitlist/search", "searchWaitlist", "Search the waitlist", "As the page of the waitlist, but a name that is looked for stays out of URLs and so of the logs of proxies.")
+	search := operation(http.MethodPost, "/clinics/{clinic}/waitlist/search", "searchWaitlist", "Search the waitlist", "A POST, so that the name that is looked for stays out of URLs and so out of the logs of proxies.")
 	register(s, api, search, func(ctx context.Context, q *waitlistSearch) (*reply[People], error) {
 		return page(ctx, q.id(), q.Body.Search, q.Body.After, q.Body.Limit)
 	})

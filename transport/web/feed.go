@@ -54,8 +54,9 @@ type hub struct {
 	closed    bool
 	empty     chan struct{} // closed when closed is set and the last client left
 
-	sweeps uint                       // only the sweep touches these
-	seqs   map[engine.ClinicID]uint64 // of the sweep before
+	sweeping sync.Mutex                 // one sweep at a time; it guards what follows
+	sweeps   uint                       // so far
+	seqs     map[engine.ClinicID]uint64 // of the sweep before
 }
 
 func newHub(s *Server) *hub {
@@ -186,6 +187,8 @@ func (s *Server) sweepLoop() {
 // sweep cuts stalled connections; a third of the feeds in turn is pinged and has its session
 // looked up again.
 func (h *hub) sweep(ctx context.Context) {
+	h.sweeping.Lock()
+	defer h.sweeping.Unlock()
 	now := h.s.now()
 	pings := make(map[engine.ClinicID][]byte)
 	checked := make(map[string]*caller)

@@ -14,7 +14,8 @@ type words struct {
 	Lang, Other                  engine.Lang
 	Tag, OtherTag, OtherName     string
 	When, With, Where, Before    string
-	Yes, No, Look, Keep, Call    string
+	Yes, No, Look, Call          string
+	Keep, KeepIf                 string
 	Leave, LeaveText, LeaveTitle string
 	months, days                 []string
 }
@@ -24,9 +25,10 @@ var wordsOf = map[engine.Lang]*words{
 		Lang: engine.French, Other: engine.English, Tag: "fr-CA", OtherTag: "en-CA", OtherName: "English",
 		When: "Date et heure", With: "Avec", Where: "Adresse", Before: "Répondre avant",
 		Yes: "Oui, je prends ce rendez-vous", No: "Non merci", Look: "Regarder de nouveau",
-		Keep:  "Vous gardez votre place sur la liste d’attente.",
-		Call:  "Une question? Appelez la clinique\u00a0:",
-		Leave: "Ne plus recevoir d’offres par courriel", LeaveTitle: "Ne plus recevoir d’offres par courriel?",
+		Keep:   "Vous gardez votre place sur la liste d’attente.",
+		KeepIf: "Si vous ne le prenez pas, vous gardez votre place sur la liste d’attente.",
+		Call:   "Une question? Appelez la clinique\u00a0:",
+		Leave:  "Ne plus recevoir d’offres par courriel", LeaveTitle: "Ne plus recevoir d’offres par courriel?",
 		LeaveText: "Pour ne plus recevoir de textos, répondez ARRET à l’un d’eux.",
 		months: []string{
 			"janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août", "septembre", "octobre",
@@ -38,9 +40,10 @@ var wordsOf = map[engine.Lang]*words{
 		Lang: engine.English, Other: engine.French, Tag: "en-CA", OtherTag: "fr-CA", OtherName: "Français",
 		When: "Date and time", With: "With", Where: "Address", Before: "Reply before",
 		Yes: "Yes, I take this appointment", No: "No, thank you", Look: "Look again",
-		Keep:  "You keep your place on the waiting list.",
-		Call:  "A question? Call the clinic:",
-		Leave: "Stop receiving offers by email", LeaveTitle: "Stop receiving offers by email?",
+		Keep:   "You keep your place on the waiting list.",
+		KeepIf: "If you do not take it, you keep your place on the waiting list.",
+		Call:   "A question? Call the clinic:",
+		Leave:  "Stop receiving offers by email", LeaveTitle: "Stop receiving offers by email?",
 		LeaveText: "To stop receiving text messages, reply STOP to one of them.",
 		months: []string{
 			"January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
@@ -64,7 +67,7 @@ var sayings = map[engine.Lang]map[engine.AnswerKind]say{
 		"": {
 			Title: "Un rendez-vous s’est libéré",
 			Text:  []string{"La clinique vous le propose. D’autres personnes peuvent avoir reçu la même offre\u00a0: la première qui dit oui obtient le rendez-vous."},
-			Ask:   true, Keep: true,
+			Ask:   true,
 		},
 		engine.AnsBooked: {Title: "Votre rendez-vous est confirmé", Text: []string{"C’est inscrit à l’horaire de la clinique. À bientôt!"}},
 		engine.AnsFinalising: {
@@ -98,7 +101,7 @@ var sayings = map[engine.Lang]map[engine.AnswerKind]say{
 		"": {
 			Title: "An appointment has opened up",
 			Text:  []string{"The clinic offers it to you. Other people may have received the same offer: the first to say yes gets the appointment."},
-			Ask:   true, Keep: true,
+			Ask:   true,
 		},
 		engine.AnsBooked: {Title: "Your appointment is confirmed", Text: []string{"It is in the clinic’s schedule. See you soon!"}},
 		engine.AnsFinalising: {
