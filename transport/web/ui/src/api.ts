@@ -1,0 +1,93 @@
+// The HTTP API. Every failure becomes an ApiError, so that callers handle one kind of error.
+import type { Action, Card, Detail, Enrolment, Health, Me, People, Person, Problem } from './wire';
+
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    readonly detail: string,
+    /** After a conflict: the slot as it is now. */
+    readonly card?: Card,
+  ) {
+    super(detail || code || `HTTP ${status}`);
+  }
+}
+
+/** No answer at all: the network or the server is away. Status 0. */
+export const isOffline = (e: unknown) => e instanceof ApiError && e.status === 0;
+
+type Listener = () => void;
+let signedOut: Listener = () => {};
+
+/** Called whenever the server says that nobody is signed in any more. */
+export function onSignedOut(f: Listener) {
+  signedOut = f;
+}
+
+/** A key for one press of one button. crypto.randomUUID needs HTTPS, this does not. */
+export function newKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, '0')).join('');
+}
+
+async function call<T>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<T> {
+  const init: RequestInit = {
+    method,
+    credentials: 'same-origin',
+    headers: { Accept: 'application/json', ...headers },
+    signal: AbortSignal.timeout(15_000),
+  };
+  if (body !== undefined) {
+    init.body = JSON.stringify(body);
+    (init.headers as Record<string, string>)['Content-Type'] = 'application/json';
+  }
+  let res: Response;
+  try {
+    res = await fetch(path, init);
+  } catch {
+    throw new ApiError(0, 'offline', '');
+  }
+  const text = await res.text().catch(() => '');
+  let parsed: unknown;
+  try {
+    parsed = text === '' ? undefined : JSON.parse(text);
+  } catch {
+    parsed = undefined;
+  }
+  if (res.ok) return parsed as T;
+  const p = (parsed ?? {}) as Problem & { error?: string };
+  if (res.status === 401 && path !== '/api/v1/session') signedOut();
+  throw new ApiError(res.status, p.code ?? '', p.detail ?? p.error ?? p.title ?? '', p.card);
+}
+
+const at = (clinic: string, rest: string) => `/api/v1/clinics/${encodeURIComponent(clinic)}/${rest}`;
+
+export const api = {
+  me: () => call<Me>('GET', '/api/v1/me'),
+  signIn: (account: string, password: string) => call<unknown>('POST', '/api/v1/session', { account, password }),
+  signOut: () => call<unknown>('DELETE', '/api/v1/session'),
+  slot: (clinic: string, slot: string) => call<Detail>('GET', at(clinic, `slots/${encodeURIComponent(slot)}`)),
+
+  /** Sends a command; a lost answer is asked for again under the same key, which counts once. */
+  async act(clinic: string, slot: string, a: Action): Promise<Card> {
+    const path = at(clinic, `slots/${encodeURIComponent(slot)}/actions`);
+    const key = { 'Idempotency-Key': newKey() };
+    try {
+      return await call<Card>('POST', path, a, key);
+    } catch (e) {
+      if (!isOffline(e)) throw e;
+      return await call<Card>('POST', path, a, key);
+    }
+  },
+
+  /** A page of the waitlist. The name that is looked for travels in the body, not in a URL. */
+  async waitlist(clinic: string, search: string, after: string, limit: number): Promise<People> {
+    return await call<People>('POST', at(clinic, 'waitlist/search'), { search, after, limit });
+  },
+  enrol: (clinic: string, e: Enrolment) => call<Person>('POST', at(clinic, 'waitlist'), e),
+  hold: (clinic: string, hold: boolean) => call<Health>('POST', at(clinic, 'hold'), { hold }),
+  check: (clinic: string) => call<Health>('POST', at(clinic, 'check')),
+};
+
+/** The sandbox's own API, which answers errors as {"error": "sentence"}. */
+export const sandboxCall = <T>(method: 'GET' | 'POST', path: string, body?: unknown) =>
+  call<T>(method, `/sandbox/api/${path}`, body);

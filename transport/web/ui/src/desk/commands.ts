@@ -1,0 +1,59 @@
+// The commands of the front desk on one slot: which are possible, and carrying one out.
+import { api, ApiError } from '../api';
+import type { Calendar } from '../calendar.svelte';
+import { i18n } from '../i18n/i18n.svelte';
+import type { ActionName, Card } from '../wire';
+import type { View } from './view.svelte';
+
+/** The commands that make sense for a card, in the order to show them. */
+export function possible(c: Card): ActionName[] {
+  const pause: ActionName = c.paused ? 'resume' : 'pause';
+  switch (c.state) {
+    case 'approval':
+      return ['approve', 'book', 'withdraw'];
+    case 'freed':
+    case 'offered':
+      return c.paused ? [pause, 'book', 'withdraw'] : ['send_now', pause, 'book', 'withdraw'];
+    case 'suspended':
+      return [pause, 'withdraw'];
+    default:
+      return [];
+  }
+}
+
+/** Sends a command and says what came of it. Reports whether it was done. */
+export async function run(
+  calendar: Calendar,
+  view: View,
+  card: Card,
+  action: ActionName,
+  entry?: string,
+): Promise<boolean> {
+  const clinic = calendar.clinic?.id;
+  if (!clinic || !calendar.live) return false;
+  const t = i18n.t.action;
+  try {
+    const after = await api.act(clinic, card.id, {
+      action,
+      revision: card.revision,
+      ...(entry === undefined ? {} : { entry }),
+    });
+    calendar.take(after);
+    view.say(t.done[action]);
+    return true;
+  } catch (e) {
+    const err = e instanceof ApiError ? e : new ApiError(0, 'offline', '');
+    if (err.status === 409) {
+      if (err.card) calendar.take(err.card);
+      const changed = err.card !== undefined && err.card.revision !== card.revision;
+      if (changed && err.card?.by) view.say(t.conflict(err.card.by), true);
+      else if (changed) view.say(t.conflictUnknown, true);
+      else view.say(t.failed(err.detail), true);
+    } else if (err.status === 0) {
+      view.say(t.offline, true);
+    } else if (err.status !== 401) {
+      view.say(t.failed(err.detail), true);
+    }
+    return false;
+  }
+}

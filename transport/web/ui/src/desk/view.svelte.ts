@@ -1,0 +1,94 @@
+// What the person is looking at. It is kept in the address, so that reload and back work.
+import { addDays, monday } from '../time';
+
+export type Mode = 'day' | 'week' | 'list';
+export type Tab = 'queue' | 'waitlist';
+export type Confirming = '' | 'withdraw' | 'book';
+
+const isMode = (m: string | null): m is Mode => m === 'day' || m === 'week' || m === 'list';
+const isDay = (d: string | null): d is string => d !== null && /^\d{4}-\d\d-\d\d$/.test(d);
+
+export interface Notice {
+  id: number;
+  text: string;
+  bad: boolean;
+}
+
+export class View {
+  clinic = $state('');
+  mode: Mode = $state('day');
+  day = $state('');
+  practitioner = $state('');
+  slot = $state('');
+  tab: Tab = $state('queue');
+  confirming: Confirming = $state('');
+  adding = $state(false);
+  search = $state('');
+  help = $state(false);
+  health = $state(false);
+  /** Where the grid's one tab stop is. */
+  focus = $state('');
+  notices: Notice[] = $state([]);
+  #notice = 0;
+
+  constructor() {
+    this.#read();
+  }
+
+  /** The days that the calendar shows. */
+  days(shown: readonly number[]): string[] {
+    if (!this.day) return [];
+    if (this.mode === 'day') return [this.day];
+    const m = monday(this.day);
+    return shown.map((n) => addDays(m, n));
+  }
+
+  select(slot: string) {
+    this.slot = slot;
+    this.confirming = '';
+    if (slot) this.tab = 'queue';
+    this.write();
+  }
+
+  show(what: Partial<Pick<View, 'clinic' | 'mode' | 'day' | 'practitioner'>>) {
+    if (what.clinic !== undefined && what.clinic !== this.clinic) {
+      this.practitioner = '';
+      this.slot = '';
+      this.focus = '';
+      this.search = '';
+    }
+    Object.assign(this, what);
+    this.write();
+  }
+
+  say(text: string, bad = false) {
+    const id = ++this.#notice;
+    this.notices = [...this.notices.slice(-2), { id, text, bad }];
+    setTimeout(() => this.dismiss(id), bad ? 12_000 : 5_000);
+  }
+
+  dismiss(id: number) {
+    this.notices = this.notices.filter((n) => n.id !== id);
+  }
+
+  #read() {
+    const q = new URLSearchParams(location.search);
+    this.clinic = q.get('clinic') ?? '';
+    const mode = q.get('view');
+    if (isMode(mode)) this.mode = mode;
+    const day = q.get('day');
+    if (isDay(day)) this.day = day;
+    this.practitioner = q.get('with') ?? '';
+    this.slot = q.get('slot') ?? '';
+  }
+
+  write() {
+    const q = new URLSearchParams();
+    if (this.clinic) q.set('clinic', this.clinic);
+    if (this.mode !== 'day') q.set('view', this.mode);
+    if (this.day) q.set('day', this.day);
+    if (this.practitioner && this.mode === 'week') q.set('with', this.practitioner);
+    if (this.slot) q.set('slot', this.slot);
+    history.replaceState(null, '', `${location.pathname}?${q}`);
+  }
+}
