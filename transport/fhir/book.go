@@ -263,10 +263,7 @@ func (c *Client) appointment(b engine.Booking, slot slotView) map[string]any {
 
 // transact carries out a transaction and returns the location of each entry's result.
 func (c *Client) transact(ctx context.Context, entries []entry) ([]string, error) {
-	body, err := json.Marshal(struct {
-		ResourceType string `json:"resourceType"`
-		bundle
-	}{"Bundle", bundle{Type: "transaction", Entry: entries}})
+	body, err := json.Marshal(bundle{ResourceType: "Bundle", Type: "transaction", Entry: entries})
 	if err != nil {
 		return nil, failure(engine.DMERejected, "The transaction cannot be written.")
 	}

@@ -106,10 +106,11 @@ func view[T any](r resource) (T, error) {
 
 // bundle is a Bundle, read or written.
 type bundle struct {
-	Type  string  `json:"type"`
-	Total *int    `json:"total,omitempty"`
-	Link  []link  `json:"link,omitempty"`
-	Entry []entry `json:"entry,omitempty"`
+	ResourceType string  `json:"resourceType"`
+	Type         string  `json:"type"`
+	Total        *int    `json:"total,omitempty"`
+	Link         []link  `json:"link,omitempty"`
+	Entry        []entry `json:"entry,omitempty"`
 }
 
 type link struct {
@@ -137,11 +138,8 @@ type request struct {
 }
 
 func readBundle(body []byte, want string) (bundle, error) {
-	var head struct {
-		Type string `json:"resourceType"`
-	}
 	var b bundle
-	if json.Unmarshal(body, &head) != nil || head.Type != "Bundle" || json.Unmarshal(body, &b) != nil || b.Type != want {
+	if json.Unmarshal(body, &b) != nil || b.ResourceType != "Bundle" || b.Type != want {
 		return bundle{}, failure(engine.DMEMalformed, "An answer of the record system is not the %s that was asked for.", want)
 	}
 	return b, nil

@@ -1,0 +1,144 @@
+package fhir
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"relais/engine"
+)
+
+// oneAnswer is a server that says the same to every request.
+type oneAnswer string
+
+func (a oneAnswer) RoundTrip(r *http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(string(a))), Request: r}, nil
+}
+
+func clientOf(tb testing.TB, answer string) *Client {
+	tb.Helper()
+	c, err := New(Config{Clinic: "c", BaseURL: "http://dme.example/fhir", HTTPClient: &http.Client{Transport: oneAnswer(answer)}, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return c
+}
+
+// Whatever a server sends: a failure of the closed list, or facts that are whole.
+func FuzzLook(f *testing.F) {
+	f.Add(`{"resourceType":"Bundle","type":"searchset","total":1,"entry":[{"resource":{"resourceType":"Slot","id":"1","meta":{"versionId":"3"},"status":"free","start":"2026-11-25T10:00:00-05:00","end":"2026-11-25T10:20:00-05:00"}}]}`)
+	f.Add(`{"resourceType":"Bundle","type":"searchset","entry":[{"resource":{"resourceType":"Appointment","id":"1","slot":[{}],"participant":[{"actor":{"reference":"http://dme.example/fhir/Patient/1/_history/2"}}]}}]}`)
+	f.Add(`{"resourceType":"Bundle","type":"searchset","link":[{"relation":"next","url":"//evil/"}]}`)
+	f.Add(`{"resourceType":"Slot","id":"1"}`)
+	f.Add(`null`)
+	f.Add(`{"resourceType":"Bundle","type":"searchset","entry":[{"resource":null}]}`)
+	f.Fuzz(func(t *testing.T, answer string) {
+		if len(answer) > 1<<16 {
+			t.Skip()
+		}
+		c := clientOf(t, answer)
+		for _, look := range []func() (engine.Observation, error){
+			func() (engine.Observation, error) { return c.Changes(t.Context(), "") },
+			func() (engine.Observation, error) { return c.Read(t.Context(), "Slot/1") },
+		} {
+			obs, err := look()
+			if err != nil {
+				if _, ok := errors.AsType[*engine.DMEFailure](err); !ok {
+					t.Fatalf("%T: %v", err, err)
+				}
+				continue
+			}
+			for _, s := range obs.Slots {
+				if s.Source == "" || s.Status == engine.SlotFree && !s.End.After(s.Start) {
+					t.Fatalf("%+v", s)
+				}
+			}
+			for _, a := range obs.Appointments {
+				if a.Source == "" || a.Live && a.Gone {
+					t.Fatalf("%+v", a)
+				}
+			}
+		}
+		if _, err := c.Book(t.Context(), engine.Booking{ID: "b", Patient: "Patient/1", Slot: engine.Slot{Source: "Slot/1"}}); err == nil {
+			// One answer to everything can be a booking only if it is our appointment.
+			if !strings.Contains(answer, BookingSystem) {
+				t.Fatal("booked out of nothing")
+			}
+		}
+	})
+}
+
+// What is not edited comes back as it was sent, digit by digit.
+func FuzzWith(f *testing.F) {
+	f.Add(`{"resourceType":"Slot","status":"free","x":1.50,"extension":[{"valueDecimal":0.10}]}`)
+	f.Fuzz(func(t *testing.T, raw string) {
+		r, err := readResource([]byte(raw))
+		if err != nil {
+			t.Skip()
+		}
+		out, err := r.with(map[string]any{"status": "busy"})
+		if err != nil {
+			t.Skip()
+		}
+		var before, after map[string]json.RawMessage
+		if json.Unmarshal([]byte(raw), &before) != nil || json.Unmarshal(out, &after) != nil {
+			t.Fatalf("%s", out)
+		}
+		if string(after["status"]) != `"busy"` {
+			t.Fatalf("%s", out)
+		}
+		delete(before, "status")
+		delete(after, "status")
+		if len(before) != len(after) {
+			t.Fatalf("%d fields became %d", len(before), len(after))
+		}
+		for k, v := range before {
+			want, err := json.Marshal(v) // compacts and escapes as an encoder does, keeps digits
+			if err != nil || string(want) != string(after[k]) {
+				t.Fatalf("%q: %s became %s", k, v, after[k])
+			}
+		}
+	})
+}
+
+func BenchmarkSnapshot(b *testing.B) {
+	const n = 1000
+	var list strings.Builder
+	for i := range n {
+		if i > 0 {
+			list.WriteByte(',')
+		}
+		fmt.Fprintf(&list, `{"resource":{"resourceType":"Slot","id":"s%d","meta":{"versionId":"3","lastUpdated":"2026-11-20T10:00:00.000Z"},"schedule":{"reference":"Schedule/1"},"status":"busy","start":"2026-11-25T10:00:00-05:00","end":"2026-11-25T10:20:00-05:00"}}`, i)
+	}
+	c := clientOf(b, `{"resourceType":"Bundle","type":"searchset","entry":[`+list.String()+`]}`)
+	c.schedules = map[string]schedule{"Schedule/1": {practitioner: "1"}}
+	b.ReportAllocs()
+	for b.Loop() {
+		obs, err := c.Changes(context.Background(), "")
+		if err != nil || len(obs.Slots) != n {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/slot")
+}
+
+func TestSkewIsGivenTheBenefitOfTheDoubt(t *testing.T) {
+	at := time.Date(2026, 11, 24, 12, 0, 0, 700_000_000, time.UTC)
+	for date, want := range map[time.Time]time.Duration{
+		at.Truncate(time.Second):                        0, // Date is cut to the second
+		at.Truncate(time.Second).Add(time.Second):       0, // the answer came 900 ms later
+		at.Truncate(time.Second).Add(-10 * time.Second): -9700 * time.Millisecond,
+		at.Truncate(time.Second).Add(10 * time.Second):  8400 * time.Millisecond,
+	} {
+		if got := skewOf(date, at, at.Add(900*time.Millisecond)); got != want {
+			t.Errorf("%s: %s, want %s", date, got, want)
+		}
+	}
+}
