@@ -17,6 +17,8 @@ import (
 	"relais/storage/seal"
 )
 
+var systemChildren = map[string]func(string) error{"full": fullChild, "limited": limitedChild}
+
 // errNoMount is what a child says when the system does not let it mount.
 var errNoMount = errors.New("cannot mount a small file system")
 

@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"testing"
@@ -17,8 +18,7 @@ const (
 
 func TestMain(m *testing.M) {
 	children["crash"] = crashChild
-	children["full"] = fullChild
-	children["limited"] = limitedChild
+	maps.Copy(children, systemChildren)
 	children["hold"] = holdChild
 	run, ok := children[os.Getenv(childEnv)]
 	if !ok {
