@@ -198,7 +198,6 @@ func (c *checker) config(cfg *Config) {
 		c.say("account.password", "is shorter than 12 characters; choose a longer one, or leave it out and Relais makes one.")
 	}
 	c.between("limits.feed_clients", cfg.Limits.FeedClients, 1, 100_000)
-	c.between("limits.requests_per_minute", cfg.Limits.RequestsPerMinute, 10, 100_000)
 	if cfg.Twilio != nil {
 		c.twilio(cfg.Twilio)
 	}
@@ -242,6 +241,8 @@ func (c *checker) twilio(t *TwilioConfig) {
 	if t.BaseURL != "" {
 		c.url("twilio.base_url", t.BaseURL)
 	}
+	c.between("twilio.texts_per_second", t.TextsPerSecond, 1, 10_000)
+	c.between("twilio.calls_per_second", t.CallsPerSecond, 1, 1000)
 }
 
 func (c *checker) mail(m *MailConfig) {

@@ -40,8 +40,7 @@ type AccountConfig struct {
 
 // LimitsConfig bounds what outsiders can use.
 type LimitsConfig struct {
-	FeedClients       int `yaml:"feed_clients"`        // browsers connected to the live feed
-	RequestsPerMinute int `yaml:"requests_per_minute"` // of one address, on the patients' pages and sign-in
+	FeedClients int `yaml:"feed_clients"` // browsers connected to the live feed
 }
 
 // TwilioConfig is an account for texts and calls.
@@ -51,6 +50,8 @@ type TwilioConfig struct {
 	From             string `yaml:"from"`              // E.164; needed for calls
 	MessagingService string `yaml:"messaging_service"` // "MG..."; texts leave from its numbers
 	BaseURL          string `yaml:"base_url"`          // empty: Twilio's own
+	TextsPerSecond   int    `yaml:"texts_per_second"`  // segments that the number or service may send
+	CallsPerSecond   int    `yaml:"calls_per_second"`
 }
 
 // MailConfig is a mail server to hand mail to.
@@ -137,7 +138,7 @@ func DefaultConfig() Config {
 		Data:    "data",
 		Log:     LogConfig{Level: "info", Format: "text"},
 		Account: AccountConfig{ID: "desk"},
-		Limits:  LimitsConfig{FeedClients: 2000, RequestsPerMinute: 120},
+		Limits:  LimitsConfig{FeedClients: 2000},
 	}
 }
 
@@ -157,6 +158,8 @@ func (c *ClinicConfig) setDefaults() {
 		},
 	}
 }
+
+func (t *TwilioConfig) setDefaults() { *t = TwilioConfig{TextsPerSecond: 1, CallsPerSecond: 1} }
 
 func (m *MailConfig) setDefaults() { *m = MailConfig{Port: 587, TLS: "starttls"} }
 func (f *FHIRConfig) setDefaults() { *f = FHIRConfig{PollEvery: Duration(2 * time.Second)} }

@@ -1,11 +1,286 @@
 package app
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"relais/engine"
+	"relais/transport/sandbox"
 )
 
-func runDemo(_ context.Context, _ DemoOptions, _ io.Writer) error {
-	return errors.New("demo: not wired yet")
+// trickleEvery is how often the demo cancels an appointment by itself.
+const trickleEvery = 45 * time.Second
+
+// runDemo runs Relais with a sandbox at the far end of every protocol until ctx ends. Relais gets
+// a configuration like any other; only the addresses in it lead back into this process.
+func runDemo(ctx context.Context, opt DemoOptions, out io.Writer) error {
+	listen, err := (&net.ListenConfig{}).Listen(ctx, "tcp", opt.Addr)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w; choose another address with --addr", opt.Addr, err)
+	}
+	defer func() { _ = listen.Close() }()
+	log := newLogger(LogConfig{Level: "warn", Format: "text"}, os.Stderr)
+
+	world, err := openWorld(ctx, opt, log)
+	if err != nil {
+		return err
+	}
+	defer world.close()
+	base := "http://" + publicHost(opt.Addr, listen.Addr())
+	cfg := world.config(opt, base)
+
+	p, err := assemble(ctx, cfg, log, true)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	p.web.Mount("/sandbox/api/", sandbox.Handler(world.wall, world.carrier, world.dme))
+	if err := p.start(ctx); err != nil {
+		return err
+	}
+	if err := world.enrol(ctx, p); err != nil {
+		return err
+	}
+	world.carrier.SetSmsURL(base + "/hooks/twilio/sms")
+	world.dme.SetTrickle(!opt.Quiet)
+	go world.dme.Trickle(ctx, trickleEvery)
+	go world.extend(ctx)
+
+	if err := announce(out, opt, base, cfg.Account.ID, p.password); err != nil {
+		return err
+	}
+	return p.serve(ctx, listen)
+}
+
+// publicHost is where a browser on this machine finds the listener.
+func publicHost(addr string, bound net.Addr) string {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil || host == "" || host == "0.0.0.0" || host == "::" {
+		host = "localhost"
+	}
+	_, port, _ := net.SplitHostPort(bound.String())
+	return net.JoinHostPort(host, port)
+}
+
+func announce(out io.Writer, opt DemoOptions, base, account, password string) error {
+	if opt.JSON {
+		return json.NewEncoder(out).Encode(map[string]string{
+			"url": base, "demo_url": base + "/demo", "metrics_url": base + "/metrics", "account": account, "password": password,
+		})
+	}
+	shown := cmp.Or(password, "as printed at the first start; remove "+opt.Data+" to begin anew")
+	_, err := fmt.Fprintf(out, `Relais demo is ready.
+
+  Demo page    %s/demo     calendar, phones and record system side by side
+  Front desk   %s/
+  Account      %s
+  Password     %s
+
+  API          %s/api/docs
+  Metrics      %s/metrics
+  Data         %s (kept; stop with Ctrl-C, start again and everything goes on)
+
+`, base, base, account, shown, base, base, opt.Data)
+	return err
+}
+
+// world is everything outside of Relais.
+type world struct {
+	opt     DemoOptions
+	people  demoPeople
+	dir     string
+	dme     *sandbox.DME
+	wall    *sandbox.Wall
+	carrier *sandbox.CarrierServer
+	mailbox *sandbox.MailServer
+	fhir    *http.Server
+	fhirURL string
+	token   string // of the record systems
+	later   map[engine.PatientID]engine.Appointment
+	closers []func()
+
+	carrierToken string
+}
+
+func openWorld(ctx context.Context, opt DemoOptions, log *slog.Logger) (w *world, err error) {
+	w = &world{opt: opt, people: makePeople(opt.Seed, opt.Patients), dir: filepath.Join(opt.Data, "sandbox"), token: rand.Text(), carrierToken: rand.Text()}
+	defer func() {
+		if err != nil {
+			w.close()
+		}
+	}()
+	if err := os.MkdirAll(w.dir, 0o700); err != nil {
+		return w, fmt.Errorf("make the demo's directory: %w", err)
+	}
+	if w.dme, err = sandbox.OpenDME(filepath.Join(w.dir, "dme.db"), sandbox.DMEConfig{Log: log}); err != nil {
+		return w, err
+	}
+	w.closes(w.dme.Close)
+	w.later = map[engine.PatientID]engine.Appointment{}
+	for _, c := range demoClinics(opt) {
+		held, err := w.dme.SeedClinic(w.people.seed(c, w.token, opt.Seed))
+		if err != nil {
+			return w, err
+		}
+		for id, a := range held {
+			w.later[id] = a
+		}
+	}
+	if w.wall, err = sandbox.OpenWall(filepath.Join(w.dir, "wall.db"), w.people.phonebook(), log); err != nil {
+		return w, err
+	}
+	w.closes(w.wall.Close)
+	w.carrier, err = sandbox.StartCarrier(sandbox.CarrierConfig{
+		Wall: w.wall, AccountSID: demoSID, AuthToken: w.carrierToken, From: demoNumber, Seed: opt.Seed, Log: log,
+	})
+	if err != nil {
+		return w, err
+	}
+	w.closes(w.carrier.Close)
+	if w.mailbox, err = sandbox.StartMailbox(sandbox.MailboxConfig{Wall: w.wall, Log: log}); err != nil {
+		return w, err
+	}
+	w.closes(w.mailbox.Close)
+	return w, w.serveFHIR(ctx)
+}
+
+// closes remembers to close a part, in reverse order.
+func (w *world) closes(f func() error) {
+	w.closers = append(w.closers, func() { _ = f() })
+}
+
+func (w *world) close() {
+	for i := len(w.closers) - 1; i >= 0; i-- {
+		w.closers[i]()
+	}
+}
+
+// serveFHIR puts the record systems behind a listener of their own, as outside as they can be.
+func (w *world) serveFHIR(ctx context.Context) error {
+	listen, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("listen for the sandbox's record systems: %w", err)
+	}
+	w.fhir = &http.Server{Handler: w.dme.Handler(), ReadHeaderTimeout: 5 * time.Second}
+	w.fhirURL = "http://" + listen.Addr().String()
+	go func() {
+		if err := w.fhir.Serve(listen); !errors.Is(err, http.ErrServerClosed) {
+			slog.Default().Error("the sandbox's record systems stopped", "error", err)
+		}
+	}()
+	w.closes(w.fhir.Close)
+	return nil
+}
+
+// extend keeps the schedules two weeks long.
+func (w *world) extend(ctx context.Context) {
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			_ = w.dme.Extend()
+		}
+	}
+}
+
+// The sandbox's Twilio account.
+const (
+	demoSID    = "AC00000000000000000000000000000001"
+	demoNumber = "+15145550100"
+)
+
+// config is what an operator would write, with the sandbox's addresses.
+func (w *world) config(opt DemoOptions, base string) Config {
+	cfg := DefaultConfig()
+	cfg.Addr, cfg.PublicURL = opt.Addr, base
+	cfg.Data, cfg.KeyFile = filepath.Join(opt.Data, "store"), filepath.Join(opt.Data, "relais.key")
+	cfg.Account.ID = "accueil"
+	cfg.Twilio = &TwilioConfig{
+		AccountSID: demoSID, AuthToken: Secret(w.carrierToken), From: demoNumber, BaseURL: w.carrier.BaseURL(),
+		TextsPerSecond: 100, CallsPerSecond: 50,
+	}
+	host, port := w.mailbox.Addr()
+	user, password := w.mailbox.Credentials()
+	ca := filepath.Join(w.dir, "mailbox-ca.pem")
+	_ = os.WriteFile(ca, w.mailbox.CA(), 0o600) // a missing file is reported when it is read
+	cfg.Mail = &MailConfig{
+		Host: host, Port: port, Username: user, Password: Secret(password), TLS: "starttls", CAFile: ca,
+		From: "Relais <offres@relais.example>",
+	}
+	for _, c := range demoClinics(opt) {
+		c.DME.FHIR = &FHIRConfig{
+			BaseURL: fmt.Sprintf("%s/dme/%s/fhir", w.fhirURL, c.ID), Token: Secret(w.token),
+			HookSecret: Secret(rand.Text()), PollEvery: Duration(2 * time.Second),
+		}
+		cfg.Clinics = append(cfg.Clinics, c)
+	}
+	return cfg
+}
+
+// enrol puts the demo's people on the waitlists, once.
+func (w *world) enrol(ctx context.Context, p *program) error {
+	patients, entries := w.people.waitlist(w.later, time.Now().UTC())
+	const step = 500
+	for len(patients) > 0 {
+		n := min(step, len(patients))
+		err := p.relais.Add(ctx, patients[:n], entries[:n])
+		if engine.CodeOf(err) == engine.Conflict && err != nil {
+			return nil // they are there since the first start
+		}
+		if err != nil {
+			return fmt.Errorf("put the demo's people on the waitlists: %w", err)
+		}
+		patients, entries = patients[n:], entries[n:]
+	}
+	return nil
+}
+
+// demoClinics are the two clinics.
+func demoClinics(opt DemoOptions) []ClinicConfig {
+	policy := func() PolicyConfig {
+		var c ClinicConfig
+		c.setDefaults()
+		p := c.Policy
+		p.Strategy, p.Size, p.Every = string(engine.Waves), 3, Duration(opt.WaveEvery)
+		p.Grace = 0 // in the demo a cancellation is one at once
+		p.VoiceAfter, p.VoiceReply = Duration(20*time.Second), Duration(min(opt.WaveEvery/2, 30*time.Second))
+		p.Hours = Hours{} // the demo's people said they may be reached at any hour
+		p.WeekCap, p.FarCap = 50, 50
+		return p
+	}
+	clinic := func(id, name, address, phone string) ClinicConfig {
+		var c ClinicConfig
+		c.setDefaults()
+		c.ID, c.Name, c.Address, c.Phone, c.Policy = id, name, address, phone, policy()
+		return c
+	}
+	derma := clinic("dermatologie", "Clinique de dermatologie du Parc", "4200, avenue du Parc, Montréal", "+15145550142")
+	derma.Practitioners = []PractitionerConfig{
+		{"Practitioner/gagnon", "Dre Sophie Gagnon", "dermatology"},
+		{"Practitioner/nguyen", "Dr Minh Nguyen", "dermatology"},
+		{"Practitioner/roy", "Dre Claire Roy", "dermatology"},
+	}
+	derma.Places = []PlaceConfig{{"Location/parc", "Clinique du Parc", "4200, avenue du Parc, Montréal", 45.5222, -73.5897}}
+	family := clinic("famille", "Groupe de médecine familiale Rosemont", "3095, rue Beaubien Est, Montréal", "+15145550177")
+	family.Practitioners = []PractitionerConfig{
+		{"Practitioner/tremblay", "Dr Marc Tremblay", "family-medicine"},
+		{"Practitioner/haddad", "Dre Leïla Haddad", "family-medicine"},
+		{"Practitioner/bouchard", "Dre Anne Bouchard", "family-medicine"},
+	}
+	family.Places = []PlaceConfig{{"Location/rosemont", "GMF Rosemont", "3095, rue Beaubien Est, Montréal", 45.5530, -73.5690}}
+	return []ClinicConfig{derma, family}
 }

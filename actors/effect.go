@@ -1,0 +1,105 @@
+package actors
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"relais/engine"
+	"relais/engine/slot"
+	"relais/storage"
+)
+
+// deed is what an outbox effect asks for.
+type deed string
+
+const (
+	deedStart       deed = "start"       // notifier: tell about an offer
+	deedRemind      deed = "remind"      // notifier
+	deedClose       deed = "close"       // notifier
+	deedTell        deed = "tell"        // notifier
+	deedBook        deed = "book"        // dme: write a booking
+	deedCancel      deed = "cancel"      // dme: cancel the appointment that was given up
+	deedFreed       deed = "freed"       // clinic: the record system freed a slot
+	deedOccupied    deed = "occupied"    // clinic: the record system took a slot
+	deedUnreachable deed = "unreachable" // slot: every channel of an offer failed
+)
+
+// order is one effect of the outbox: who asked, and what is to be done.
+type order struct {
+	ID      string              `json:"-"`
+	Do      deed                `json:"do"`
+	Slot    engine.SlotID       `json:"slot,omitempty"`
+	Offer   engine.OfferID      `json:"offer,omitempty"`
+	Patient engine.PatientID    `json:"patient,omitempty"`
+	Msg     engine.MessageKind  `json:"msg,omitempty"`
+	Channel engine.Channel      `json:"channel,omitempty"`
+	Booking engine.BookingID    `json:"booking,omitempty"`
+	Current *engine.Appointment `json:"current,omitempty"`
+	Depth   int                 `json:"depth,omitempty"`
+	Fact    *engine.SlotFact    `json:"fact,omitempty"`
+	Parent  engine.SlotID       `json:"parent,omitempty"`
+	Why     string              `json:"why,omitempty"`
+	Of      *engine.Slot        `json:"of,omitempty"` // start, tell: what was offered
+	Until   time.Time           `json:"until,omitzero"`
+	Asked   bool                `json:"asked,omitempty"` // tell: the person had been sent an offer
+	At      time.Time           `json:"at,omitzero"`     // when it was ordered
+}
+
+// orderID makes identifiers that sort by who ordered, then when.
+func orderID(from string, version uint64, n int) string {
+	return fmt.Sprintf("%s/%012d/%03d", from, version, n)
+}
+
+func (o order) effect(c engine.ClinicID) storage.Effect {
+	return storage.Effect{Clinic: c, ID: o.ID, Data: encode(o)}
+}
+
+// slotOrders are the effects of a slot's Step that go through the outbox.
+func slotOrders(s slot.State, effects []slot.Effect) []order {
+	var orders []order
+	for _, e := range effects {
+		var o order
+		switch e := e.(type) {
+		case slot.StartOffer:
+			o = order{Do: deedStart, Offer: e.Offer.ID, Patient: e.Offer.Patient, Of: &s.Slot, Until: s.Deadline}
+		case slot.Remind:
+			o = order{Do: deedRemind, Offer: e.Offer}
+		case slot.CloseOffer:
+			o = order{Do: deedClose, Offer: e.Offer, Msg: e.Tell}
+		case slot.Tell:
+			o = order{Do: deedTell, Offer: e.Offer, Msg: e.What, Channel: e.Channel, Of: &s.Slot, Until: s.Deadline}
+			if i := slices.IndexFunc(s.Offers, func(of slot.Offer) bool { return of.ID == e.Offer }); i >= 0 {
+				o.Patient, o.Asked = s.Offers[i].Patient, s.Offers[i].Wave > 0
+			}
+		case slot.WriteBooking:
+			o = order{Do: deedBook, Offer: s.Winner, Booking: e.Booking, Patient: e.Patient, Of: &s.Slot}
+		case slot.CancelCurrent:
+			o = order{Do: deedCancel, Current: &e.Appointment, Depth: e.Depth, Parent: s.Slot.ID}
+		case slot.SettleEntry, slot.MarkOffered, slot.Note, slot.Alert, slot.Answer:
+			continue
+		}
+		o.Slot, o.At = s.Slot.ID, time.Now().UTC()
+		o.ID = orderID(string(s.Slot.ID), s.Version, len(orders))
+		orders = append(orders, o)
+	}
+	return orders
+}
+
+// encode makes the stored form of a value of our own types, which cannot fail.
+func encode(v any) []byte {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return data
+}
+
+// eventData is one line of a timeline as it is stored.
+type eventData struct {
+	Event  string            `json:"event"`
+	Offer  engine.OfferID    `json:"offer,omitempty"`
+	By     engine.UserID     `json:"by,omitempty"`
+	Detail map[string]string `json:"detail,omitempty"`
+}

@@ -1,0 +1,554 @@
+package actors
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"relais/actors/system"
+	"relais/engine"
+	"relais/engine/reach"
+	"relais/engine/wording"
+	"relais/storage"
+)
+
+// offerRecord is an offer's messages as they are stored. Seen names the orders of the outbox that
+// were taken, newest last, because one may be delivered twice.
+type offerRecord struct {
+	State reach.State `json:"state"`
+	Seen  []string    `json:"seen,omitempty"`
+}
+
+// notifier owns the messages of one offer.
+type notifier struct {
+	r       *Relais
+	c       *clinic
+	id      engine.OfferID
+	record  offerRecord
+	version uint64
+	phase   load
+	queue   []any
+	cancel  func()
+	open    *atomic.Bool // false: an offer's message that has not left any carrier's queue is dropped
+}
+
+type (
+	preloadOffer struct {
+		record  offerRecord
+		version uint64
+	}
+	loadedOffer struct {
+		preloadOffer
+		err error
+	}
+	// suspension says whether the slot lets messages leave.
+	suspension struct{ on bool }
+	// mayLeave is the slot's word on one message.
+	mayLeave struct {
+		attempt engine.AttemptID
+		verdict leave
+	}
+	// offerInput is what the rules take together.
+	offerInput struct {
+		in   []reach.Input
+		done string
+	}
+	receiptAsk   = system.Request[engine.Receipt, struct{}]
+	offerAsk     = system.Request[readState, reach.State]
+	offerWritten struct {
+		work offerWork
+		err  error
+	}
+	offerWork struct {
+		in      []reach.Input // taken together, in one commit
+		done    string
+		next    offerRecord
+		effects []reach.Effect
+		orders  []order
+		contact []stored[engine.Patient]
+		receipt *receiptAsk
+	}
+)
+
+// leave is a slot's word on whether a message may leave.
+type leave uint8
+
+const (
+	leaveNever leave = iota
+	leaveLater
+	leaveYes
+)
+
+func newNotifier(r *Relais, id engine.OfferID) *notifier {
+	return &notifier{r: r, id: id, open: new(atomic.Bool)}
+}
+
+// Receive implements system.Actor.
+func (a *notifier) Receive(c *system.Context, msg any) {
+	switch m := msg.(type) {
+	case system.Started, system.Stopped:
+	case system.Restarted:
+		a.load(c)
+	case preloadOffer:
+		if a.phase == unloaded {
+			a.loaded(c, m)
+		}
+	case loadedOffer:
+		if m.err != nil {
+			a.phase = unloaded
+			c.After(time.Second, wake{})
+			return
+		}
+		a.loaded(c, m.preloadOffer)
+	case offerWritten:
+		a.phase = idle
+		a.written(c, m)
+		a.next(c)
+	case mayLeave:
+		a.leave(c, m)
+	default:
+		if o, ok := msg.(order); ok && o.Do == deedClose {
+			a.open.Store(false) // what waits for its turn at the carrier's door stays here
+		}
+		if a.phase == unloaded {
+			a.load(c)
+		}
+		if a.phase != idle {
+			a.queue = append(a.queue, m)
+			return
+		}
+		a.take(c, m)
+		a.next(c)
+	}
+}
+
+func (a *notifier) key() storage.Key {
+	return storage.Key{Clinic: a.c.ID, Kind: storage.KindOffer, ID: string(a.id)}
+}
+
+func (a *notifier) load(c *system.Context) {
+	if a.c = a.r.clinicOf(a.id.Slot()); a.c == nil {
+		a.phase = idle
+		return
+	}
+	a.phase = loading
+	system.PipeOn(a.r.commits, c, context.Background(), func(ctx context.Context) (preloadOffer, error) {
+		rec, err := a.r.store.Get(ctx, a.key())
+		if errors.Is(err, storage.ErrNotFound) {
+			return preloadOffer{}, nil
+		}
+		if err != nil {
+			return preloadOffer{}, err
+		}
+		p := preloadOffer{version: rec.Version}
+		return p, json.Unmarshal(rec.Data, &p.record)
+	}, func(p preloadOffer, err error) any { return loadedOffer{p, err} })
+}
+
+func (a *notifier) loaded(c *system.Context, p preloadOffer) {
+	a.c = a.r.clinicOf(a.id.Slot())
+	a.record, a.version, a.phase = p.record, p.version, idle
+	a.open.Store(!a.record.State.Closed)
+	if a.version > 0 {
+		w := offerWork{in: []reach.Input{reach.Recovered{}}}
+		if !a.c.gate.Load() { // the slot says when this ends
+			w.in = append(w.in, reach.Suspend{})
+		}
+		a.step(c, w)
+	}
+	a.arm(c)
+	a.next(c)
+}
+
+func (a *notifier) next(c *system.Context) {
+	for a.phase == idle && len(a.queue) > 0 {
+		m := a.queue[0]
+		a.queue = a.queue[1:]
+		a.take(c, m)
+	}
+	if a.phase == idle && len(a.queue) == 0 {
+		a.queue = nil
+		if a.record.State.Wake.IsZero() && !inFlight(a.record.State) {
+			c.Idle()
+		}
+	}
+}
+
+func (a *notifier) take(c *system.Context, msg any) {
+	switch m := msg.(type) {
+	case order:
+		a.order(c, m)
+	case offerInput:
+		a.step(c, offerWork{in: m.in, done: m.done})
+	case *receiptAsk:
+		if a.version == 0 {
+			m.Reply(struct{}{}, engine.Errorf(engine.NotFound, "there is no such offer"))
+			return
+		}
+		a.step(c, offerWork{in: []reach.Input{reach.Receipt{Receipt: m.Req}}, receipt: m})
+	case *offerAsk:
+		m.Reply(a.record.State, nil)
+	case suspension:
+		if m.on {
+			a.step(c, offerWork{in: []reach.Input{reach.Suspend{}}})
+		} else {
+			a.step(c, offerWork{in: []reach.Input{reach.Resume{}}})
+		}
+	case wake:
+		a.wake(c, m)
+	}
+}
+
+func (a *notifier) wake(c *system.Context, m wake) {
+	s := a.record.State
+	if m.gen != s.Gen || s.Wake.IsZero() {
+		return
+	}
+	if time.Now().Before(s.Wake) {
+		a.arm(c)
+		return
+	}
+	a.step(c, offerWork{in: []reach.Input{reach.Tick{Gen: m.gen}}})
+}
+
+// order takes what the slot decided about this offer.
+func (a *notifier) order(c *system.Context, o order) {
+	if a.c == nil || slices.Contains(a.record.Seen, o.ID) {
+		return
+	}
+	w := offerWork{done: o.ID}
+	switch o.Do {
+	case deedStart:
+		w.in = a.begin(o)
+	case deedRemind:
+		w.in = []reach.Input{reach.Remind{}}
+	case deedClose:
+		w.in = []reach.Input{reach.Close{Tell: o.Msg}}
+	case deedTell:
+		if a.version == 0 { // given at the desk: there never was an offer to close
+			w.in = append(a.begin(o), reach.Close{})
+		}
+		w.in = append(w.in, reach.Replied{Channel: o.Channel}, reach.Tell{What: o.Msg, On: o.Channel})
+	case deedBook, deedCancel, deedFreed, deedOccupied, deedUnreachable:
+		return
+	}
+	a.step(c, w)
+}
+
+// begin gathers what the rules need to reach the person.
+func (a *notifier) begin(o order) []reach.Input {
+	p, _, ok := a.r.waitlist.patient(o.Patient)
+	if !ok || o.Of == nil {
+		return nil
+	}
+	person := reach.Person{
+		Patient: p.ID, Lang: p.Lang, Zone: a.c.personZone(p).String(), Hours: a.c.Policy.Hours, Contacts: p.Contacts,
+	}
+	if p.Hours != nil {
+		person.Hours = *p.Hours
+	}
+	return []reach.Input{reach.Begin{
+		Offer: a.id, Clinic: a.c.ID, Slot: *o.Of, Person: person, Token: a.r.token(a.id), Deadline: o.Until,
+	}}
+}
+
+// mostSeen is how many orders are remembered: more than one offer ever gets.
+const mostSeen = 32
+
+// step decides on one or more inputs at once, and commits.
+func (a *notifier) step(c *system.Context, w offerWork) {
+	now := time.Now().UTC().Round(time.Millisecond)
+	w.next = offerRecord{State: a.record.State, Seen: a.record.Seen}
+	for _, in := range w.in {
+		s, effects, err := reach.Step(w.next.State, in, now, a.c.Policy)
+		if err != nil {
+			if w.receipt != nil {
+				w.receipt.Reply(struct{}{}, err)
+				return
+			}
+			a.r.opt.Logger.Warn("offer refuses an input", "offer", a.id, "error", err)
+			continue
+		}
+		w.next.State = s
+		w.effects = append(w.effects, effects...)
+	}
+	changed := w.next.State.Version != a.record.State.Version
+	if !changed && w.done == "" {
+		a.finish(c, w)
+		return
+	}
+	if w.done != "" {
+		w.next.Seen = append(slices.Clone(w.next.Seen), w.done)
+		w.next.Seen = w.next.Seen[max(0, len(w.next.Seen)-mostSeen):]
+	}
+	b := a.batch(&w, now)
+	a.phase = committing
+	a.r.commit(c, b, func(err error) any { return offerWritten{w, err} })
+}
+
+func (a *notifier) batch(w *offerWork, now time.Time) storage.Batch {
+	b := storage.Batch{}
+	if w.next.State.Offer != "" { // an order for somebody who left is only marked as done
+		b.Puts = append(b.Puts, storage.Put{Key: a.key(), Expect: a.version, Data: encode(w.next)})
+	}
+	if w.done != "" {
+		b.Done = []storage.EffectKey{{Clinic: a.c.ID, ID: w.done}}
+	}
+	for _, e := range w.effects {
+		switch e := e.(type) {
+		case reach.Exhausted:
+			o := order{ID: orderID(string(a.id), a.version+1, len(w.orders)), Do: deedUnreachable, Slot: a.id.Slot(), Offer: a.id, At: now}
+			w.orders = append(w.orders, o)
+			b.Effects = append(b.Effects, o.effect(a.c.ID))
+		case reach.BadContact:
+			p, version, ok := a.r.waitlist.patient(w.next.State.Person.Patient)
+			if p, ok = withBadContact(p, w.next.State.Person, e, now); ok {
+				b.Puts = append(b.Puts, storage.Put{Key: patientKey(p), Expect: version, Data: encode(p)})
+				w.contact = append(w.contact, stored[engine.Patient]{p, version + 1})
+			}
+		case reach.Outcome:
+			b.Events = append(b.Events, storage.Event{
+				Clinic: a.c.ID, Subject: string(a.id.Slot()), At: now,
+				Data: encode(eventData{Event: "delivery", Offer: a.id, Detail: map[string]string{
+					"channel": string(e.Channel), "kind": string(e.Kind), "status": string(e.Status), "reason": string(e.Reason),
+				}}),
+			})
+		case reach.Send, reach.Abort, reach.Proven:
+		}
+	}
+	return b
+}
+
+// withBadContact marks the contact that the carrier refused, wherever it stands in the patient's
+// list by now.
+func withBadContact(p engine.Patient, was reach.Person, bad reach.BadContact, now time.Time) (engine.Patient, bool) {
+	if bad.Contact < 0 || bad.Contact >= len(was.Contacts) {
+		return p, false
+	}
+	known := was.Contacts[bad.Contact]
+	p.Contacts = slices.Clone(p.Contacts)
+	found := false
+	for i, c := range p.Contacts {
+		if c.Channel != known.Channel || c.Phone != known.Phone || c.Email != known.Email || !c.Usable() {
+			continue
+		}
+		found = true
+		if bad.Reason == engine.OptedOut {
+			p.Contacts[i].OptedOut = now
+		} else {
+			p.Contacts[i].Bad = bad.Reason
+		}
+	}
+	return p, found
+}
+
+func (a *notifier) written(c *system.Context, m offerWritten) {
+	w := m.work
+	if m.err == nil {
+		if w.next.State.Offer != "" {
+			a.version++
+		}
+		for _, p := range w.contact {
+			a.r.waitlist.putPatient(p.value, p.version)
+		}
+		a.finish(c, w)
+		return
+	}
+	if w.receipt != nil {
+		w.receipt.Reply(struct{}{}, unavailable(m.err)) // the carrier will say it again
+		return
+	}
+	// The store did not take it, or the patient was changed at the same moment. Both pass; nothing
+	// was sent, and the same input comes again.
+	c.After(time.Second, offerInput{in: w.in, done: w.done})
+}
+
+// finish makes a decision visible and carries it out.
+func (a *notifier) finish(c *system.Context, w offerWork) {
+	before := a.record.State
+	a.record = w.next
+	s := a.record.State
+	if s.Closed {
+		a.open.Store(false)
+	} else if before.Offer == "" && s.Offer != "" {
+		a.open.Store(true)
+		a.r.replies.know(a.c, s)
+	}
+	for _, o := range w.orders {
+		a.r.carryOut(a.c, o)
+	}
+	if w.receipt != nil {
+		w.receipt.Reply(struct{}{}, nil)
+	}
+	for _, e := range w.effects {
+		switch e := e.(type) {
+		case reach.Send:
+			a.ask(c, e.Delivery)
+		case reach.Abort:
+			a.abort(c, e)
+		case reach.Proven:
+			a.r.opt.Metrics.Reached(e.Channel, e.After)
+		case reach.Outcome:
+			a.r.opt.Metrics.Delivery(e.Channel, e.Kind, e.Status, e.Reason)
+		case reach.Exhausted, reach.BadContact:
+		}
+	}
+	a.arm(c)
+}
+
+func (a *notifier) arm(c *system.Context) {
+	if a.cancel != nil {
+		a.cancel()
+		a.cancel = nil
+	}
+	if s := a.record.State; !s.Wake.IsZero() {
+		a.cancel = c.At(s.Wake, wake{s.Gen})
+	}
+}
+
+func (a *notifier) delivery(id engine.AttemptID) (reach.Delivery, bool) {
+	for _, d := range a.record.State.Deliveries {
+		if d.ID == id {
+			return d, true
+		}
+	}
+	return reach.Delivery{}, false
+}
+
+// about says whether a message concerns an open offer, so that it must not leave once that is over.
+func about(k engine.MessageKind) bool { return k == engine.MsgOffer || k == engine.MsgReminder }
+
+// ask asks the slot whether an offer's message may leave; other messages go at once.
+func (a *notifier) ask(c *system.Context, id engine.AttemptID) {
+	d, ok := a.delivery(id)
+	if !ok {
+		return
+	}
+	if about(d.Kind) {
+		a.r.slots.Ref(a.id.Slot()).Send(leaveAsk{a.id, id, c.Self()})
+		return
+	}
+	a.send(c, d)
+}
+
+func (a *notifier) leave(c *system.Context, m mayLeave) {
+	d, ok := a.delivery(m.attempt)
+	if !ok || d.Status != reach.Sending {
+		return
+	}
+	switch m.verdict {
+	case leaveYes:
+		a.send(c, d)
+		return
+	case leaveLater:
+		a.queue = append(a.queue, handed(d.ID, engine.Outcome{
+			Status: engine.Failed, Reason: engine.Dropped, Retry: true, Wait: time.Second,
+		}))
+	case leaveNever:
+		a.queue = append(a.queue, handed(d.ID, engine.Outcome{Status: engine.Failed, Reason: engine.Dropped}))
+	}
+	a.next(c)
+}
+
+func handed(id engine.AttemptID, o engine.Outcome) offerInput {
+	return offerInput{in: []reach.Input{reach.Handed{Attempt: id, Outcome: o}}}
+}
+
+// sendWithin bounds one call of a carrier.
+const sendWithin = 30 * time.Second
+
+func (a *notifier) send(c *system.Context, d reach.Delivery) {
+	m := a.message(d)
+	sender := a.r.opt.Senders[d.Channel]
+	if about(d.Kind) {
+		m.Still = a.open.Load
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), sendWithin)
+	first := d.Kind == engine.MsgOffer
+	system.PipeOn(a.r.sends, c, ctx, func(ctx context.Context) (engine.Outcome, error) {
+		defer cancel()
+		if m.Still != nil && !m.Still() {
+			return engine.Outcome{Status: engine.Failed, Reason: engine.Dropped}, nil
+		}
+		return sender.Send(ctx, m), nil
+	}, func(o engine.Outcome, err error) any {
+		cancel()
+		if err != nil { // it never got its turn, or failed inside: certain only when it never ran
+			o = engine.Outcome{Status: engine.Unknown, Reason: engine.CarrierDown}
+			if engine.CodeOf(err) != engine.Internal {
+				o = engine.Outcome{Status: engine.Failed, Reason: engine.RateLimited, Retry: true}
+			}
+		}
+		if first && o.Status == engine.Accepted {
+			a.r.slots.Ref(a.id.Slot()).Send(firstLeft{time.Now()})
+		}
+		return handed(d.ID, o)
+	})
+}
+
+// facts is what messages of this offer may say.
+func (a *notifier) facts() wording.Facts { return a.r.facts(a.c, a.record.State) }
+
+func (a *notifier) message(d reach.Delivery) engine.Message {
+	s := a.record.State
+	f := a.facts()
+	m := wording.Message(d.Kind, d.Channel, s.Person.Lang, f)
+	m.Attempt, m.Clinic, m.Kind, m.Channel, m.Lang = d.ID, a.c.ID, d.Kind, d.Channel, s.Person.Lang
+	contact := s.Person.Contacts[d.Contact]
+	m.Phone, m.Email = contact.Phone, contact.Email
+	m.Valid = max(time.Minute, time.Until(s.Deadline))
+	if d.Channel == engine.EmailMail {
+		m.Leave = f.Leave
+		if d.Kind == engine.MsgBooked {
+			m.Invite = a.r.opt.Invite(engine.NewBookingID(a.id), a.c.Clinic, s.Person.Lang, s.Slot.Start, s.Slot.End)
+		}
+	}
+	return m
+}
+
+func (a *notifier) abort(c *system.Context, e reach.Abort) {
+	s := a.record.State
+	say := wording.Answer(answerFor(e.What), engine.Voice, s.Person.Lang, a.facts())
+	ctx, cancel := context.WithTimeout(context.Background(), sendWithin)
+	system.PipeOn(a.r.sends, c, ctx, func(ctx context.Context) (struct{}, error) {
+		defer cancel()
+		return struct{}{}, a.r.opt.Caller.Abort(ctx, e.Ref, s.Person.Lang, say)
+	}, func(_ struct{}, err error) any {
+		cancel()
+		if err != nil { // the call goes on by itself and its key presses get an honest answer
+			a.r.opt.Logger.Warn("a call could not be ended", "offer", a.id, "error", err)
+		}
+		return nil
+	})
+}
+
+func answerFor(k engine.MessageKind) engine.AnswerKind {
+	if k == engine.MsgTaken {
+		return engine.AnsTaken
+	}
+	return engine.AnsWithdrawn
+}
+
+// facts gathers what may be said about an offer.
+func (r *Relais) facts(c *clinic, s reach.State) wording.Facts {
+	f := wording.Facts{
+		Clinic: c.Name, Address: c.Address, Phone: c.Phone, Start: s.Slot.Start, Deadline: s.Deadline, Zone: c.zone,
+		Link: r.opt.Links.Offer(s.Token), Leave: r.opt.Links.Leave(s.Token),
+	}
+	for _, p := range c.Places {
+		if p.ID == s.Slot.Place && p.Address != "" {
+			f.Address = p.Address
+		}
+	}
+	if c.ShowDoctor {
+		for _, p := range c.Practitioners {
+			if p.ID == s.Slot.Practitioner {
+				f.Doctor = p.Name
+			}
+		}
+	}
+	return f
+}

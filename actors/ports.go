@@ -1,0 +1,59 @@
+package actors
+
+import (
+	"context"
+	"time"
+
+	"relais/engine"
+	"relais/engine/health"
+	"relais/engine/reach"
+)
+
+// DME is one clinic's record system. Errors are *engine.DMEFailure. Methods are called from one
+// goroutine at a time for looks, and from another one for writes.
+type DME interface {
+	// Changes returns what changed since cursor ("" is not allowed; a Snapshot gives the first).
+	Changes(ctx context.Context, cursor string) (engine.Observation, error)
+	// Snapshot returns everything between from and until.
+	Snapshot(ctx context.Context, from, until time.Time) (engine.Observation, error)
+	// Read returns one slot and what occupies it, fresh.
+	Read(ctx context.Context, slot string) (engine.Observation, error)
+	// Book writes a booking on the condition that the slot is free. The same ID twice books once.
+	Book(ctx context.Context, b engine.Booking) (engine.Booked, error)
+	// Cancel cancels an appointment; one that is cancelled already is a success.
+	Cancel(ctx context.Context, appointment string) error
+}
+
+// Sender hands messages of one channel to its carrier.
+type Sender interface {
+	Send(ctx context.Context, m engine.Message) engine.Outcome
+}
+
+// Caller ends a call that rings or is under way; say is spoken when somebody is on the line.
+type Caller interface {
+	Abort(ctx context.Context, ref string, lang engine.Lang, say string) error
+}
+
+// Links makes the addresses that stand in messages.
+type Links interface {
+	Offer(token string) string // the patient's page
+	Leave(token string) string // one-click unsubscription
+}
+
+// Inviter makes the calendar file of a booking.
+type Inviter func(booking engine.BookingID, c engine.Clinic, lang engine.Lang, start, end time.Time) []byte
+
+// Metrics is told what happens. Methods are called from any goroutine and must not block.
+type Metrics interface {
+	Opened(c engine.ClinicID, detected time.Duration) // after the change in the record system; negative: not known
+	Offered(c engine.ClinicID, offers int)
+	FirstMessage(c engine.ClinicID, after time.Duration) // opened, and its grace over, to handed to a carrier
+	Filled(c engine.ClinicID, after time.Duration)       // opened to booked
+	Claim(c engine.ClinicID, outcome string)             // claimed, taken, expired, withdrawn, refused, booked
+	Delivery(ch engine.Channel, kind engine.MessageKind, status reach.DeliveryStatus, reason engine.Reason)
+	Reached(ch engine.Channel, after time.Duration)
+	Health(c engine.ClinicID, before, now health.Status)
+	WriteBack(c engine.ClinicID, outcome string, after time.Duration) // booked, refused, retried
+	Alert(c engine.ClinicID, what string)
+	OpenSlots(c engine.ClinicID, n int)
+}

@@ -1,0 +1,339 @@
+package actors
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"relais/actors/system"
+	"relais/engine"
+	"relais/engine/slot"
+	"relais/storage"
+)
+
+// slotActor owns one slot. Inputs are taken one after the other; while a commit is under way the
+// next ones wait, so nothing is ever decided on a state that may not become true.
+type slotActor struct {
+	r       *Relais
+	c       *clinic
+	id      engine.SlotID
+	state   slot.State
+	version uint64 // of the record in the store
+	phase   load
+	queue   []any
+	cancel  func()      // of the timer
+	changed time.Time   // when the record system freed the slot
+	waiting []*replyAsk // confirmed, waiting for the record system
+	retries int         // of the input at hand
+	fresh   bool        // the first message of this opening has not left yet
+}
+
+// load is how far an actor is with reading its state.
+type load uint8
+
+const (
+	unloaded load = iota
+	loading
+	idle
+	committing
+)
+
+type (
+	// slotInput is an input of the rules. done names the outbox effect that it carries out.
+	slotInput struct {
+		in        slot.Input
+		done      string
+		changedAt time.Time
+	}
+	// replyAsk is a person's yes or no; the answer comes when it is final, or after a moment.
+	replyAsk = system.Request[slot.Reply, engine.AnswerKind]
+	// staffAsk is a command of the front desk.
+	staffAsk = system.Request[staffAct, slot.State]
+	// stateAsk reads the state.
+	stateAsk = system.Request[readState, slot.State]
+	// leaveAsk asks whether an offer's message may leave now.
+	leaveAsk struct {
+		offer   engine.OfferID
+		attempt engine.AttemptID
+		to      system.Ref
+	}
+	// firstLeft says that the first message of an opening is in a carrier's hands.
+	firstLeft struct{ at time.Time }
+
+	readState struct{}
+	staffAct  struct {
+		staff slot.Staff
+		key   string // idempotency
+	}
+	preload struct {
+		state   slot.State
+		version uint64
+	}
+	loaded struct {
+		preload
+		err error
+	}
+	wake        struct{ gen uint64 }
+	gateOpened  struct{}
+	answerLate  struct{ ask *replyAsk }
+	slotWritten struct {
+		work    slotWork
+		err     error
+		refresh []storage.Record
+	}
+)
+
+func newSlotActor(r *Relais, id engine.SlotID) *slotActor {
+	return &slotActor{r: r, id: id}
+}
+
+// Receive implements system.Actor.
+func (a *slotActor) Receive(c *system.Context, msg any) {
+	switch m := msg.(type) {
+	case system.Started, system.Stopped:
+	case system.Restarted:
+		a.load(c, true)
+	case preload:
+		if a.phase == unloaded {
+			a.c = a.r.clinicOf(a.id)
+			a.loaded(c, m)
+		}
+	case loaded:
+		if m.err != nil {
+			a.phase = unloaded
+			a.refuseAll(m.err)
+			c.After(time.Second, wake{}) // the store will answer again
+			return
+		}
+		a.loaded(c, m.preload)
+	case slotWritten:
+		a.written(c, m)
+		a.next(c)
+	case answerLate:
+		a.answerLate(m.ask)
+	default:
+		if a.phase == unloaded {
+			a.load(c, false)
+		}
+		if a.phase != idle {
+			a.queue = append(a.queue, m)
+			return
+		}
+		a.take(c, m)
+		a.next(c)
+	}
+}
+
+func (a *slotActor) key() storage.Key {
+	return storage.Key{Clinic: a.c.ID, Kind: storage.KindSlot, ID: string(a.id)}
+}
+
+func (a *slotActor) load(c *system.Context, redeliver bool) {
+	if a.c = a.r.clinicOf(a.id); a.c == nil {
+		a.phase = idle // a slot nobody opened: every input is refused
+		return
+	}
+	a.phase = loading
+	system.PipeOn(a.r.commits, c, context.Background(), func(ctx context.Context) (preload, error) {
+		rec, err := a.r.store.Get(ctx, a.key())
+		if errors.Is(err, storage.ErrNotFound) {
+			return preload{}, nil
+		}
+		if err != nil {
+			return preload{}, err
+		}
+		s, err := decodeSlot(rec)
+		if err == nil && redeliver {
+			err = a.r.redeliver(ctx, a.c, string(a.id)+"/")
+		}
+		return preload{s, rec.Version}, err
+	}, func(p preload, err error) any { return loaded{p, err} })
+}
+
+func decodeSlot(rec storage.Record) (slot.State, error) {
+	var s slot.State
+	err := json.Unmarshal(rec.Data, &s)
+	return s, err
+}
+
+func (a *slotActor) loaded(c *system.Context, p preload) {
+	a.state, a.version, a.phase = p.state, p.version, idle
+	a.arm(c)
+	a.next(c)
+}
+
+// next takes what waited, until a commit is under way again.
+func (a *slotActor) next(c *system.Context) {
+	for a.phase == idle && len(a.queue) > 0 {
+		m := a.queue[0]
+		a.queue = a.queue[1:]
+		a.take(c, m)
+	}
+	if a.phase == idle && len(a.queue) == 0 {
+		a.queue = nil
+		if !unfinished(a.state) && len(a.waiting) == 0 {
+			c.Idle()
+		}
+	}
+}
+
+func (a *slotActor) refuseAll(err error) {
+	kept := a.queue[:0]
+	for _, m := range a.queue {
+		switch m := m.(type) {
+		case *replyAsk:
+			m.Reply("", unavailable(err))
+		case *staffAsk:
+			m.Reply(slot.State{}, unavailable(err))
+		case *stateAsk:
+			m.Reply(slot.State{}, unavailable(err))
+		default:
+			kept = append(kept, m)
+		}
+	}
+	a.queue = kept
+}
+
+// unavailable is what people are told when the store does not take a change.
+func unavailable(err error) error {
+	switch {
+	case errors.Is(err, storage.ErrFull):
+		return &engine.Error{Code: engine.StorageFull, Message: "there is no space left to keep this; nothing was changed", Err: err}
+	case errors.As(err, new(*engine.Error)):
+		return err
+	}
+	return &engine.Error{Code: engine.Unavailable, Message: "this could not be kept; nothing was changed, try again", Err: err}
+}
+
+// take handles one message on a settled state.
+func (a *slotActor) take(c *system.Context, msg any) {
+	a.retries = 0
+	switch m := msg.(type) {
+	case slotInput:
+		if !m.changedAt.IsZero() {
+			a.changed = m.changedAt
+		}
+		a.step(c, slotWork{in: m.in, done: m.done})
+	case *replyAsk:
+		a.step(c, slotWork{in: m.Req, ask: m})
+	case *staffAsk:
+		a.step(c, slotWork{in: m.Req.staff, key: m.Req.key, staff: m})
+	case *stateAsk:
+		m.Reply(a.state, nil)
+	case wake:
+		a.wake(c, m)
+	case gateOpened:
+		a.broadcast()
+		a.arm(c)
+	case compare:
+		a.compare(c, m)
+	case leaveAsk:
+		m.to.Send(mayLeave{m.attempt, a.verdict(m.offer)})
+	case firstLeft:
+		if a.fresh {
+			a.fresh = false
+			from := a.state.OpenedAt
+			if a.state.HoldUntil.After(from) {
+				from = a.state.HoldUntil
+			}
+			a.r.opt.Metrics.FirstMessage(a.c.ID, m.at.Sub(from))
+		}
+	}
+}
+
+func (a *slotActor) verdict(o engine.OfferID) leave {
+	switch {
+	case slot.MayLeave(a.state, o) && a.c.gate.Load() && time.Now().Before(a.state.Deadline):
+		return leaveYes
+	case a.state.Phase == slot.Offering:
+		return leaveLater
+	}
+	return leaveNever
+}
+
+func (a *slotActor) wake(c *system.Context, m wake) {
+	now := time.Now()
+	if a.c == nil || m.gen != a.state.Gen || a.state.Wake.IsZero() {
+		return
+	}
+	if now.Before(a.state.Wake) { // the clock was set
+		a.arm(c)
+		return
+	}
+	if !a.c.gate.Load() && now.Before(a.state.Deadline) && !a.state.Suspended {
+		return // gateOpened arms it again
+	}
+	w := slotWork{in: slot.Tick{Gen: m.gen}}
+	if slot.WantsCandidates(a.state, now, a.c.Policy, a.c.Mode) {
+		w.in = slot.Tick{Gen: m.gen, Candidates: a.r.waitlist.candidates(a.c, a.state, now)}
+	}
+	a.step(c, w)
+}
+
+// compare settles the slot against a full look at the record system.
+func (a *slotActor) compare(c *system.Context, m compare) {
+	if !unfinished(a.state) {
+		return
+	}
+	source := a.state.Slot.Source
+	var in slot.Input = slot.Resume{}
+	switch {
+	case a.state.Phase == slot.Claimed && a.state.Booking == m.mine[source]:
+		in = slot.BookingAccepted{Booking: a.state.Booking}
+	case a.state.Phase != slot.Claimed && !m.free[source]:
+		in = slot.Taken{Why: "taken"}
+	}
+	a.step(c, slotWork{in: in})
+}
+
+// broadcast tells the notifiers of open offers whether they may send.
+func (a *slotActor) broadcast() {
+	for _, o := range a.state.Offers {
+		if o.Status == slot.Pending {
+			a.r.offers.Ref(o.ID).Send(suspension{a.state.Suspended || a.state.Paused || !a.c.gate.Load()})
+		}
+	}
+}
+
+// arm wakes the actor when the state says so.
+func (a *slotActor) arm(c *system.Context) {
+	if a.cancel != nil {
+		a.cancel()
+		a.cancel = nil
+	}
+	if !a.state.Wake.IsZero() {
+		a.cancel = c.At(a.state.Wake, wake{a.state.Gen})
+	}
+}
+
+// finalWithin is how long a person waits for the record system's word before being told that the
+// booking is being finalised.
+const finalWithin = 2500 * time.Millisecond
+
+func (a *slotActor) answer(c *system.Context, ask *replyAsk, kind engine.AnswerKind) {
+	if kind == engine.AnsFinalising {
+		a.waiting = append(a.waiting, ask)
+		c.After(finalWithin, answerLate{ask})
+		return
+	}
+	ask.Reply(kind, nil)
+}
+
+func (a *slotActor) answerLate(ask *replyAsk) {
+	for i, w := range a.waiting {
+		if w == ask {
+			a.waiting = append(a.waiting[:i:i], a.waiting[i+1:]...)
+			ask.Reply(engine.AnsFinalising, nil)
+			return
+		}
+	}
+}
+
+// settle answers those who waited for the record system.
+func (a *slotActor) settle(kind engine.AnswerKind) {
+	for _, ask := range a.waiting {
+		ask.Reply(kind, nil)
+	}
+	a.waiting = nil
+}

@@ -1,0 +1,382 @@
+package actors
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"relais/actors/system"
+	"relais/engine"
+	"relais/engine/slot"
+	"relais/storage"
+)
+
+// slotWork is one input on its way through Step, the commit and its effects.
+type slotWork struct {
+	in       slot.Input
+	done     string    // outbox effect that this carries out
+	key      string    // idempotency of a command
+	ask      *replyAsk // who waits
+	staff    *staffAsk
+	state    slot.State
+	effects  []slot.Effect
+	orders   []order
+	entries  []stored[engine.Entry]
+	patients []stored[engine.Patient]
+	reserved []engine.PatientID
+}
+
+// mostRetries bounds how often an input is tried again after somebody else changed what it needs.
+const mostRetries = 8
+
+// step decides, and commits what was decided.
+func (a *slotActor) step(c *system.Context, w slotWork) {
+	if a.c == nil {
+		w.fail(engine.Errorf(engine.NotFound, "there is no such slot"))
+		return
+	}
+	if gone, kind := a.notWaiting(w.in); gone {
+		// The entry won another slot at this very moment; here its offer ends.
+		if w.ask != nil {
+			w.ask.Reply(kind, nil)
+		}
+		w = slotWork{in: slot.EntryGone{Entry: a.entryOf(w.in)}, done: w.done, staff: w.staff}
+	}
+	now := time.Now().UTC().Round(time.Millisecond)
+	next, effects, err := slot.Step(a.state, w.in, now, a.c.Policy, a.c.Mode, a.c.zone)
+	if err != nil {
+		w.fail(err)
+		if w.done != "" { // it will never be accepted: do not ask again at every start
+			a.r.commit(c, storage.Batch{Done: a.doneKeys(w.done)}, func(error) any { return nil })
+		}
+		return
+	}
+	w.state, w.effects = next, effects
+	if next.Version == a.state.Version && w.done == "" {
+		a.finish(c, w, false)
+		return
+	}
+	b, ok := a.batch(&w, now)
+	if !ok {
+		a.again(c, w)
+		return
+	}
+	a.phase = committing
+	clinic := a.c.ID
+	system.PipeOn(a.r.commits, c, context.Background(), func(ctx context.Context) ([]storage.Record, error) {
+		err := a.r.store.Commit(ctx, b)
+		if errors.Is(err, storage.ErrStale) {
+			return a.r.reread(ctx, clinic, b), err
+		}
+		return nil, err
+	}, func(refresh []storage.Record, err error) any { return slotWritten{w, err, refresh} })
+}
+
+// notWaiting reports whether a yes comes from an entry that is not waiting any more.
+func (a *slotActor) notWaiting(in slot.Input) (bool, engine.AnswerKind) {
+	r, ok := in.(slot.Reply)
+	if !ok || !r.Yes || a.state.Phase == slot.Claimed || a.state.Phase == slot.Booked {
+		return false, ""
+	}
+	e, _, known := a.r.waitlist.entry(a.entryOf(in))
+	return known && e.Status != engine.Waiting && e.Status != engine.Snoozed, engine.AnsWithdrawn
+}
+
+func (a *slotActor) entryOf(in slot.Input) engine.EntryID {
+	if r, ok := in.(slot.Reply); ok {
+		for _, o := range a.state.Offers {
+			if o.ID == r.Offer {
+				return o.Entry
+			}
+		}
+	}
+	return ""
+}
+
+// batch is everything that becomes true together; ok is false when somebody else is asking one of
+// the patients at this moment.
+func (a *slotActor) batch(w *slotWork, now time.Time) (b storage.Batch, ok bool) {
+	s := w.state
+	if s.Version != a.state.Version {
+		b.Puts = append(b.Puts, storage.Put{Key: a.key(), Expect: a.version, Data: encode(s)})
+	}
+	for _, e := range w.effects {
+		switch e := e.(type) {
+		case slot.SettleEntry:
+			entry, version, known := a.r.waitlist.entry(e.Entry)
+			if !known {
+				continue
+			}
+			entry = settled(entry, e, s.Slot)
+			b.Puts = append(b.Puts, storage.Put{Key: entryKey(entry), Expect: version, Data: encode(entry)})
+			w.entries = append(w.entries, stored[engine.Entry]{entry, version + 1})
+		case slot.MarkOffered:
+			p, version, known := a.r.waitlist.patient(e.Patient)
+			if !known {
+				continue
+			}
+			p = marked(p, s.Slot, now)
+			b.Puts = append(b.Puts, storage.Put{Key: patientKey(p), Expect: version, Data: encode(p)})
+			w.patients = append(w.patients, stored[engine.Patient]{p, version + 1})
+			w.reserved = append(w.reserved, e.Patient)
+		case slot.StartOffer:
+			b.Puts = append(b.Puts, storage.Put{
+				Key:  tokenKeyOf(a.r.token(e.Offer.ID)),
+				Data: encode(tokenRecord{a.c.ID, e.Offer.ID}),
+			})
+		case slot.Note:
+			b.Events = append(b.Events, storage.Event{
+				Clinic: a.c.ID, Subject: string(a.id), At: now,
+				Data: encode(eventData{e.Event, e.Offer, e.By, e.Detail}),
+			})
+		case slot.Remind, slot.CloseOffer, slot.Tell, slot.WriteBooking, slot.CancelCurrent, slot.Alert, slot.Answer:
+		}
+	}
+	w.orders = slotOrders(s, w.effects)
+	for _, o := range w.orders {
+		b.Effects = append(b.Effects, o.effect(a.c.ID))
+	}
+	if w.done != "" {
+		b.Done = a.doneKeys(w.done)
+	}
+	if w.key != "" {
+		b.Puts = append(b.Puts, storage.Put{Key: commandKey(a.c.ID, w.key), Data: []byte("{}")})
+	}
+	if w.staff != nil { // a clerk who gives the slot to somebody knows better
+		w.reserved = nil
+	}
+	return b, a.r.waitlist.reserve(a.id, w.reserved)
+}
+
+func (a *slotActor) doneKeys(id string) []storage.EffectKey {
+	return []storage.EffectKey{{Clinic: a.c.ID, ID: id}}
+}
+
+// commandKey is where a command's idempotency key is remembered.
+func commandKey(c engine.ClinicID, key string) storage.Key {
+	sum := sha256.Sum256([]byte(key))
+	return storage.Key{Clinic: c, Kind: storage.KindReply, ID: "command/" + hex.EncodeToString(sum[:16])}
+}
+
+func settled(e engine.Entry, s slot.SettleEntry, sl engine.Slot) engine.Entry {
+	e.Status = s.Status
+	e.Slot = sl.ID
+	if s.Status == engine.Waiting {
+		e.Slot = ""
+	}
+	if s.Lost {
+		e.Lost++
+	}
+	return e
+}
+
+// reread fetches what a stale batch wanted to change.
+func (r *Relais) reread(ctx context.Context, _ engine.ClinicID, b storage.Batch) []storage.Record {
+	var fresh []storage.Record
+	for _, p := range b.Puts {
+		if rec, err := r.store.Get(ctx, p.Key); err == nil {
+			fresh = append(fresh, rec)
+		}
+	}
+	return fresh
+}
+
+// written goes on after a commit.
+func (a *slotActor) written(c *system.Context, m slotWritten) {
+	a.phase = idle
+	w := m.work
+	switch {
+	case m.err == nil:
+		a.finish(c, w, true)
+	case errors.Is(m.err, storage.ErrStale):
+		a.r.waitlist.release(w.reserved)
+		if a.refresh(m.refresh, w) { // a command that was carried out before
+			w.staff.Reply(a.state, nil)
+			return
+		}
+		a.again(c, w)
+	default:
+		a.r.waitlist.release(w.reserved)
+		w.fail(unavailable(m.err))
+		if w.ask == nil && w.staff == nil { // ours: nobody else will ask again
+			a.retry(c, w, time.Second)
+		}
+	}
+}
+
+// again takes the same input once more on what is true now.
+func (a *slotActor) again(c *system.Context, w slotWork) {
+	a.retries++
+	if a.retries > mostRetries {
+		a.retries = 0
+		w.fail(engine.Errorf(engine.Unavailable, "too many people are changing this at once; try again"))
+		if w.ask == nil && w.staff == nil {
+			a.retry(c, w, 100*time.Millisecond)
+		}
+		return
+	}
+	if t, ok := w.in.(slot.Tick); ok {
+		a.wake(c, wake{t.Gen})
+		return
+	}
+	a.step(c, slotWork{in: w.in, done: w.done, key: w.key, ask: w.ask, staff: w.staff})
+}
+
+func (a *slotActor) retry(c *system.Context, w slotWork, after time.Duration) {
+	if t, ok := w.in.(slot.Tick); ok {
+		c.After(after, wake{t.Gen})
+		return
+	}
+	c.After(after, slotInput{in: w.in, done: w.done})
+}
+
+// refresh takes in what others changed; it reports whether the command was carried out already.
+func (a *slotActor) refresh(recs []storage.Record, w slotWork) (repeated bool) {
+	for _, rec := range recs {
+		switch rec.Key.Kind {
+		case storage.KindSlot:
+			if s, err := decodeSlot(rec); err == nil {
+				a.state, a.version = s, rec.Version
+			}
+		case storage.KindEntry:
+			var e engine.Entry
+			if json.Unmarshal(rec.Data, &e) == nil {
+				a.r.waitlist.putEntry(e, rec.Version)
+			}
+		case storage.KindPatient:
+			var p engine.Patient
+			if json.Unmarshal(rec.Data, &p) == nil {
+				a.r.waitlist.putPatient(p, rec.Version)
+			}
+		case storage.KindReply:
+			repeated = w.staff != nil
+		default:
+		}
+	}
+	return repeated
+}
+
+func (w slotWork) fail(err error) {
+	if w.ask != nil {
+		w.ask.Reply("", err)
+	}
+	if w.staff != nil {
+		w.staff.Reply(slot.State{}, err)
+	}
+}
+
+// finish makes a decision visible: state, waitlist, outbox, answers, calendar, metrics.
+func (a *slotActor) finish(c *system.Context, w slotWork, committed bool) {
+	before := a.state
+	a.state = w.state
+	if committed {
+		if w.state.Version != before.Version {
+			a.version++
+		}
+		for _, e := range w.entries {
+			a.r.waitlist.putEntry(e.value, e.version)
+		}
+		for _, p := range w.patients {
+			a.r.waitlist.putPatient(p.value, p.version)
+		}
+		a.track(before)
+		a.r.waitlist.release(w.reserved)
+		for _, o := range w.orders {
+			a.r.carryOut(a.c, o)
+		}
+	}
+	a.observe(w, before)
+	for _, e := range w.effects {
+		if ans, ok := e.(slot.Answer); ok && w.ask != nil {
+			a.answer(c, w.ask, ans.Kind)
+		}
+	}
+	if w.staff != nil {
+		w.staff.Reply(a.state, nil)
+	}
+	if a.state.Version == before.Version {
+		return
+	}
+	switch {
+	case a.state.Phase == slot.Booked:
+		a.settle(engine.AnsBooked)
+	case before.Phase == slot.Claimed && a.state.Phase != slot.Claimed:
+		a.settle(engine.AnsRefused)
+	}
+	if unfinished(before) != unfinished(a.state) {
+		a.c.boss.Send(slotIs{a.id, unfinished(a.state)})
+	}
+	if before.Suspended != a.state.Suspended || before.Paused != a.state.Paused {
+		a.broadcast()
+	}
+	a.c.calendar.Send(slotChanged{view: a.r.cardOf(a.c, a.state)})
+	a.arm(c)
+}
+
+// track keeps the waitlist's view of who may still answer.
+func (a *slotActor) track(before slot.State) {
+	for _, o := range before.Offers {
+		if o.Status == slot.Pending {
+			a.r.waitlist.ended(o.Patient, o.ID)
+		}
+	}
+	for _, o := range a.state.Offers {
+		if o.Status == slot.Pending {
+			a.r.waitlist.opened(o.Patient, o.ID, o.Entry)
+		}
+	}
+	for _, o := range before.Offers {
+		if o.Status == slot.Pending && !pendingIn(a.state, o.ID) {
+			a.r.replies.over(o.ID)
+		}
+	}
+}
+
+func pendingIn(s slot.State, id engine.OfferID) bool {
+	for _, o := range s.Offers {
+		if o.ID == id {
+			return o.Status == slot.Pending
+		}
+	}
+	return false
+}
+
+// observe counts what happened.
+func (a *slotActor) observe(w slotWork, before slot.State) {
+	m, id, now := a.r.opt.Metrics, a.c.ID, time.Now()
+	if a.state.Opening != before.Opening {
+		detected := time.Duration(-1)
+		if !a.changed.IsZero() {
+			detected = now.Sub(a.changed)
+		}
+		a.fresh = true
+		m.Opened(id, detected)
+	}
+	offered := 0
+	for _, e := range w.effects {
+		switch e := e.(type) {
+		case slot.StartOffer:
+			offered++
+		case slot.Answer:
+			m.Claim(id, string(e.Kind))
+		case slot.Alert:
+			m.Alert(id, e.What)
+		case slot.SettleEntry:
+			if e.Status == engine.Claimed {
+				for _, o := range a.r.waitlist.otherOffers(e.Entry, a.id) {
+					a.r.slots.Ref(o.Slot()).Send(slotInput{in: slot.EntryGone{Entry: e.Entry}})
+				}
+			}
+		case slot.MarkOffered, slot.Note, slot.Remind, slot.CloseOffer, slot.Tell, slot.WriteBooking, slot.CancelCurrent:
+		}
+	}
+	if offered > 0 {
+		m.Offered(id, offered)
+	}
+	if a.state.Phase == slot.Booked && before.Phase != slot.Booked {
+		m.Filled(id, now.Sub(a.state.OpenedAt))
+	}
+}

@@ -1,0 +1,326 @@
+package actors
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"relais/engine"
+	"relais/engine/match"
+	"relais/engine/reach"
+	"relais/engine/slot"
+	"relais/storage"
+)
+
+// waitlist is every waiting patient in memory: one matcher whatever the store. It is fed with
+// what was committed, and holds who is being asked right now. Safe for concurrent use.
+type waitlist struct {
+	mu       sync.Mutex
+	index    *match.Index
+	entries  map[engine.EntryID]stored[engine.Entry]
+	patients map[engine.PatientID]stored[engine.Patient]
+	of       map[engine.PatientID][]engine.EntryID
+	clinics  map[engine.ClinicID][]engine.EntryID
+	phones   map[engine.Phone][]engine.PatientID
+	emails   map[engine.Email][]engine.PatientID
+	pending  map[engine.PatientID]map[engine.OfferID]engine.EntryID // offers that may be answered
+	reserved map[engine.PatientID]engine.SlotID                     // chosen by a wave that is being committed
+}
+
+// stored is a value with the version that the store has of it.
+type stored[T any] struct {
+	value   T
+	version uint64
+}
+
+func newWaitlist() *waitlist {
+	return &waitlist{
+		index:    match.New(),
+		entries:  map[engine.EntryID]stored[engine.Entry]{},
+		patients: map[engine.PatientID]stored[engine.Patient]{},
+		of:       map[engine.PatientID][]engine.EntryID{},
+		clinics:  map[engine.ClinicID][]engine.EntryID{},
+		phones:   map[engine.Phone][]engine.PatientID{},
+		emails:   map[engine.Email][]engine.PatientID{},
+		pending:  map[engine.PatientID]map[engine.OfferID]engine.EntryID{},
+		reserved: map[engine.PatientID]engine.SlotID{},
+	}
+}
+
+// putEntry takes in what the store has; an older version than the known one is ignored.
+func (w *waitlist) putEntry(e engine.Entry, version uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	old, known := w.entries[e.ID]
+	if known && old.version >= version {
+		return
+	}
+	w.entries[e.ID] = stored[engine.Entry]{e, version}
+	if !known {
+		w.of[e.Patient] = append(w.of[e.Patient], e.ID)
+		w.clinics[e.Clinic] = append(w.clinics[e.Clinic], e.ID)
+	}
+	w.indexEntry(e)
+}
+
+// putPatient is putEntry for patients.
+func (w *waitlist) putPatient(p engine.Patient, version uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	old, known := w.patients[p.ID]
+	if known && old.version >= version {
+		return
+	}
+	w.patients[p.ID] = stored[engine.Patient]{p, version}
+	for _, c := range old.value.Contacts {
+		drop(w.phones, c.Phone, p.ID)
+		drop(w.emails, c.Email, p.ID)
+	}
+	for _, c := range p.Contacts {
+		add(w.phones, c.Phone, p.ID)
+		add(w.emails, c.Email, p.ID)
+	}
+	if len(old.value.Offered) != len(p.Offered) {
+		for _, id := range w.of[p.ID] { // fatigue changes the order
+			w.indexEntry(w.entries[id].value)
+		}
+	}
+}
+
+func (w *waitlist) indexEntry(e engine.Entry) {
+	if e.Status != engine.Waiting {
+		w.index.Remove(e.ID)
+		return
+	}
+	w.index.Put(e, len(w.patients[e.Patient].value.Offered))
+}
+
+func add[K ~string](m map[K][]engine.PatientID, k K, id engine.PatientID) {
+	if k != "" && !slices.Contains(m[k], id) {
+		m[k] = append(m[k], id)
+	}
+}
+
+func drop[K ~string](m map[K][]engine.PatientID, k K, id engine.PatientID) {
+	rest := slices.DeleteFunc(m[k], func(p engine.PatientID) bool { return p == id })
+	if len(rest) == 0 {
+		delete(m, k)
+		return
+	}
+	m[k] = rest
+}
+
+func (w *waitlist) entry(id engine.EntryID) (engine.Entry, uint64, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e, ok := w.entries[id]
+	return e.value, e.version, ok
+}
+
+func (w *waitlist) patient(id engine.PatientID) (engine.Patient, uint64, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p, ok := w.patients[id]
+	return p.value, p.version, ok
+}
+
+// byContact returns whose phone or mailbox it is.
+func (w *waitlist) byContact(phone engine.Phone, email engine.Email) []engine.PatientID {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if phone != "" {
+		return slices.Clone(w.phones[phone])
+	}
+	return slices.Clone(w.emails[email])
+}
+
+// opened remembers that an offer may be answered; ended forgets it.
+func (w *waitlist) opened(p engine.PatientID, o engine.OfferID, e engine.EntryID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.pending[p] == nil {
+		w.pending[p] = map[engine.OfferID]engine.EntryID{}
+	}
+	w.pending[p][o] = e
+}
+
+func (w *waitlist) ended(p engine.PatientID, o engine.OfferID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.pending[p], o)
+	if len(w.pending[p]) == 0 {
+		delete(w.pending, p)
+	}
+}
+
+// otherOffers returns the open offers of an entry for other slots than one.
+func (w *waitlist) otherOffers(e engine.EntryID, than engine.SlotID) []engine.OfferID {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var others []engine.OfferID
+	for o, entry := range w.pending[w.entries[e].value.Patient] {
+		if entry == e && o.Slot() != than {
+			others = append(others, o)
+		}
+	}
+	return others
+}
+
+// reserve marks patients as being asked for a slot, or none of them and false when one of them is
+// being asked for another slot meanwhile.
+func (w *waitlist) reserve(s engine.SlotID, patients []engine.PatientID) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, p := range patients {
+		if by, taken := w.reserved[p]; (taken && by != s) || len(w.pending[p]) > 0 {
+			return false
+		}
+	}
+	for _, p := range patients {
+		w.reserved[p] = s
+	}
+	return true
+}
+
+func (w *waitlist) release(patients []engine.PatientID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, p := range patients {
+		delete(w.reserved, p)
+	}
+}
+
+// most candidates that a slot looks at for one wave.
+const mostCandidates = 100
+
+// candidates ranks who may be asked for the slot now.
+func (w *waitlist) candidates(c *clinic, s slot.State, now time.Time) []engine.Candidate {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	asked := askedBefore(s)
+	q := c.query(s.Slot, now)
+	q.Limit = mostCandidates
+	q.Accept = func(cand *engine.Candidate) bool {
+		return w.obstacle(c, s.Slot, asked, cand, now) == ""
+	}
+	return w.index.Rank(nil, q)
+}
+
+func askedBefore(s slot.State) map[engine.PatientID]bool {
+	asked := make(map[engine.PatientID]bool, len(s.Asked)+len(s.Offers))
+	for _, p := range s.Asked {
+		asked[p] = true
+	}
+	for _, o := range s.Offers {
+		asked[o.Patient] = true
+	}
+	return asked
+}
+
+// obstacle says why an entry that fits is not asked now, and fills in the candidate's channel.
+func (w *waitlist) obstacle(c *clinic, s engine.Slot, asked map[engine.PatientID]bool, cand *engine.Candidate, now time.Time) match.Obstacle {
+	if asked[cand.Patient] {
+		return match.AskedBefore
+	}
+	if _, taken := w.reserved[cand.Patient]; taken || len(w.pending[cand.Patient]) > 0 {
+		return match.Outstanding
+	}
+	p, ok := w.patients[cand.Patient]
+	if !ok {
+		return match.NotWaiting
+	}
+	v := reach.May(p.value, s.Start, now, c.personZone(p.value), c.Policy)
+	if !v.OK {
+		return match.Obstacle(v.Obstacle)
+	}
+	cand.Channel = v.Channel
+	return ""
+}
+
+// explained is one entry as it looks to one slot.
+type explained struct {
+	candidate engine.Candidate
+	obstacle  match.Obstacle
+	rank      int
+}
+
+// explain ranks everybody on the clinic's list for a slot, with the obstacles of the others.
+// limit bounds each of the two parts.
+func (w *waitlist) explain(c *clinic, s slot.State, now time.Time, limit int) []explained {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	asked := askedBefore(s)
+	q := c.query(s.Slot, now)
+	q.Limit = limit
+	var all, hindered []explained
+	seen := map[engine.EntryID]bool{}
+	q.Accept = func(cand *engine.Candidate) bool {
+		seen[cand.Entry] = true
+		o := w.obstacle(c, s.Slot, asked, cand, now)
+		if o != "" && len(hindered) < limit {
+			hindered = append(hindered, explained{candidate: *cand, obstacle: o})
+		}
+		return o == ""
+	}
+	for i, cand := range w.index.Rank(nil, q) {
+		all = append(all, explained{candidate: cand, rank: i + 1})
+	}
+	all = append(all, hindered...)
+	var rest []explained
+	for _, id := range w.clinics[c.ID] {
+		e := w.entries[id]
+		if seen[id] || asked[e.value.Patient] {
+			continue
+		}
+		if o, ok := w.index.Explain(id, q); !ok {
+			rest = append(rest, explained{obstacle: o, candidate: engine.Candidate{
+				Entry: id, Patient: e.value.Patient, Class: e.value.Class,
+				Waited:  now.Sub(e.value.Joined).Hours() / 24,
+				Offered: len(w.patients[e.value.Patient].value.Offered),
+			}})
+		}
+	}
+	slices.SortFunc(rest, func(a, b explained) int { return strings.Compare(string(a.candidate.Entry), string(b.candidate.Entry)) })
+	if len(rest) > limit {
+		rest = rest[:limit]
+	}
+	return append(all, rest...)
+}
+
+// list returns the entries of a clinic in order of identifier, with their patients.
+func (w *waitlist) list(c engine.ClinicID, fits func(engine.Entry, engine.Patient) bool) []engine.Entry {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var list []engine.Entry
+	for _, id := range w.clinics[c] {
+		if e := w.entries[id].value; fits(e, w.patients[e.Patient].value) {
+			list = append(list, e)
+		}
+	}
+	slices.SortFunc(list, func(a, b engine.Entry) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	return list
+}
+
+// keepMarks is how long an offer counts for caps and rotation.
+const keepMarks = 30 * 24 * time.Hour
+
+// marked returns the patient with one more offer.
+func marked(p engine.Patient, s engine.Slot, now time.Time) engine.Patient {
+	marks := make([]engine.Mark, 0, len(p.Offered)+1)
+	for _, m := range p.Offered {
+		if now.Sub(m.At) < keepMarks {
+			marks = append(marks, m)
+		}
+	}
+	p.Offered = append(marks, engine.Mark{At: now.UTC(), Slot: s.ID, Start: s.Start})
+	return p
+}
+
+func entryKey(e engine.Entry) storage.Key {
+	return storage.Key{Clinic: e.Clinic, Kind: storage.KindEntry, ID: string(e.ID)}
+}
+
+func patientKey(p engine.Patient) storage.Key {
+	return storage.Key{Clinic: p.Clinic, Kind: storage.KindPatient, ID: string(p.ID)}
+}

@@ -1,0 +1,219 @@
+package app
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"relais/actors/system"
+	"relais/engine"
+	"relais/engine/health"
+	"relais/engine/reach"
+	"relais/storage/bolt"
+)
+
+// metrics is everything that operators watch. docs/metrics.md says what each one means. No label
+// carries personal data.
+type metrics struct {
+	registry     *prometheus.Registry
+	detection    *prometheus.HistogramVec
+	firstMessage *prometheus.HistogramVec
+	fill         *prometheus.HistogramVec
+	openings     *prometheus.CounterVec
+	offers       *prometheus.CounterVec
+	claims       *prometheus.CounterVec
+	deliveries   *prometheus.CounterVec
+	proof        *prometheus.HistogramVec
+	status       *prometheus.GaugeVec
+	suspensions  *prometheus.CounterVec
+	writeBack    *prometheus.HistogramVec
+	alerts       *prometheus.CounterVec
+	openSlots    *prometheus.GaugeVec
+	commit       *prometheus.HistogramVec
+	batch        prometheus.Histogram
+	stale        prometheus.Counter
+	panics       *prometheus.CounterVec
+	dropped      *prometheus.CounterVec
+	feedClients  prometheus.Gauge
+	evictions    *prometheus.CounterVec
+	requests     *prometheus.HistogramVec
+	limited      *prometheus.CounterVec
+	refused      *prometheus.CounterVec
+}
+
+func newMetrics() *metrics {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	quick := prometheus.ExponentialBuckets(0.001, 2, 16) // 1 ms to 33 s
+	slow := prometheus.ExponentialBuckets(1, 2, 16)      // 1 s to 9 h
+	histogram := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+		h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
+		registry.MustRegister(h)
+		return h
+	}
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+		registry.MustRegister(c)
+		return c
+	}
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
+		registry.MustRegister(g)
+		return g
+	}
+	m := &metrics{
+		registry:     registry,
+		detection:    histogram("relais_detection_seconds", "From the change in the record system, by its clock, to the slot opened.", quick, "clinic"),
+		firstMessage: histogram("relais_first_message_seconds", "From the slot opened, its grace over, to its first message in a carrier's hands.", quick, "clinic"),
+		fill:         histogram("relais_fill_seconds", "From the slot opened to the booking in the record system.", slow, "clinic"),
+		openings:     counter("relais_openings_total", "Slots opened.", "clinic"),
+		offers:       counter("relais_offers_total", "Offers made.", "clinic"),
+		claims:       counter("relais_replies_total", "Replies to offers by what they came to.", "clinic", "answer"),
+		deliveries:   counter("relais_deliveries_total", "Messages by where they ended.", "channel", "kind", "status", "reason"),
+		proof:        histogram("relais_proof_seconds", "From an offer to the first proof that it reached its person.", slow, "channel"),
+		status:       gauge("relais_dme_status", "1 for the status that the clinic's record system has now.", "clinic", "status"),
+		suspensions:  counter("relais_suspensions_total", "Times that a clinic was suspended.", "clinic"),
+		writeBack:    histogram("relais_writeback_seconds", "From a claim to the record system's word on it; retried counts attempts.", quick, "clinic", "outcome"),
+		alerts:       counter("relais_alerts_total", "Things that somebody at the clinic should look at.", "clinic", "what"),
+		openSlots:    gauge("relais_open_slots", "Slots that look for somebody.", "clinic"),
+		commit:       histogram("relais_commit_seconds", "Time of one group commit.", prometheus.ExponentialBuckets(0.0001, 2, 16), "outcome"),
+		batch:        prometheus.NewHistogram(prometheus.HistogramOpts{Name: "relais_commit_batches", Help: "Batches that shared one sync.", Buckets: prometheus.ExponentialBuckets(1, 2, 12)}),
+		stale:        prometheus.NewCounter(prometheus.CounterOpts{Name: "relais_commit_stale_total", Help: "Batches refused because a record had changed."}),
+		panics:       counter("relais_actor_panics_total", "Panics caught in actors; each one loaded its state again.", "kind"),
+		dropped:      counter("relais_actor_dropped_total", "Messages to actors that reached nobody.", "kind", "reason"),
+		feedClients:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "relais_feed_clients", Help: "Browsers on the live feed."}),
+		evictions:    counter("relais_feed_evictions_total", "Browsers dropped because they did not keep up.", "reason"),
+		requests:     histogram("relais_http_request_seconds", "Requests by route.", quick, "route", "method", "status"),
+		limited:      counter("relais_limited_total", "Requests refused by a limit.", "what"),
+		refused:      counter("relais_webhooks_refused_total", "Webhooks without the right signature or secret.", "source"),
+	}
+	registry.MustRegister(m.batch, m.stale, m.feedClients)
+	m.refused.WithLabelValues("twilio")
+	m.refused.WithLabelValues("fhir")
+	return m
+}
+
+// watchActors adds the readings of the actor system.
+func (m *metrics) watchActors(stats func() []system.KindStats) {
+	m.registry.MustRegister(&actorStats{
+		stats:  stats,
+		actors: prometheus.NewDesc("relais_actors", "Actors alive.", []string{"kind"}, nil),
+		queued: prometheus.NewDesc("relais_mailbox_messages", "Messages waiting in mailboxes or being handled.", []string{"kind"}, nil),
+		parked: prometheus.NewDesc("relais_actors_parked", "Actors that wait after panicking again and again.", []string{"kind"}, nil),
+	})
+}
+
+type actorStats struct {
+	stats                  func() []system.KindStats
+	actors, queued, parked *prometheus.Desc
+}
+
+// Describe implements prometheus.Collector.
+func (a *actorStats) Describe(ch chan<- *prometheus.Desc) {
+	ch <- a.actors
+	ch <- a.queued
+	ch <- a.parked
+}
+
+// Collect implements prometheus.Collector.
+func (a *actorStats) Collect(ch chan<- prometheus.Metric) {
+	for _, s := range a.stats() {
+		ch <- prometheus.MustNewConstMetric(a.actors, prometheus.GaugeValue, float64(s.Actors), s.Kind)
+		ch <- prometheus.MustNewConstMetric(a.queued, prometheus.GaugeValue, float64(s.Queued), s.Kind)
+		ch <- prometheus.MustNewConstMetric(a.parked, prometheus.GaugeValue, float64(s.Parked), s.Kind)
+	}
+}
+
+// clinicMetrics is what the actors tell.
+type clinicMetrics struct {
+	*metrics
+	alarm func(c engine.ClinicID, before, now health.Status) // must not block
+}
+
+func (m clinicMetrics) Opened(c engine.ClinicID, detected time.Duration) {
+	m.openings.WithLabelValues(string(c)).Inc()
+	if detected >= 0 {
+		m.detection.WithLabelValues(string(c)).Observe(detected.Seconds())
+	}
+}
+
+func (m clinicMetrics) Offered(c engine.ClinicID, n int) {
+	m.offers.WithLabelValues(string(c)).Add(float64(n))
+}
+
+func (m clinicMetrics) FirstMessage(c engine.ClinicID, after time.Duration) {
+	m.firstMessage.WithLabelValues(string(c)).Observe(after.Seconds())
+}
+
+func (m clinicMetrics) Filled(c engine.ClinicID, after time.Duration) {
+	m.fill.WithLabelValues(string(c)).Observe(after.Seconds())
+}
+
+func (m clinicMetrics) Claim(c engine.ClinicID, outcome string) {
+	m.claims.WithLabelValues(string(c), outcome).Inc()
+}
+
+func (m clinicMetrics) Delivery(ch engine.Channel, kind engine.MessageKind, status reach.DeliveryStatus, reason engine.Reason) {
+	m.deliveries.WithLabelValues(string(ch), string(kind), string(status), string(reason)).Inc()
+}
+
+func (m clinicMetrics) Reached(ch engine.Channel, after time.Duration) {
+	m.proof.WithLabelValues(string(ch)).Observe(after.Seconds())
+}
+
+func (m clinicMetrics) Health(c engine.ClinicID, before, now health.Status) {
+	for _, s := range []health.Status{health.Starting, health.Healthy, health.Suspended, health.Checking} {
+		value := 0.0
+		if s == now {
+			value = 1
+		}
+		m.status.WithLabelValues(string(c), string(s)).Set(value)
+	}
+	if now != before {
+		m.alarm(c, before, now)
+	}
+	suspensions := m.suspensions.WithLabelValues(string(c))
+	if now == health.Suspended && before != health.Suspended {
+		suspensions.Inc()
+	}
+}
+
+func (m clinicMetrics) WriteBack(c engine.ClinicID, outcome string, after time.Duration) {
+	m.writeBack.WithLabelValues(string(c), outcome).Observe(after.Seconds())
+}
+
+func (m clinicMetrics) Alert(c engine.ClinicID, what string) {
+	m.alerts.WithLabelValues(string(c), what).Inc()
+}
+
+func (m clinicMetrics) OpenSlots(c engine.ClinicID, n int) {
+	m.openSlots.WithLabelValues(string(c)).Set(float64(n))
+}
+
+// actorFaults is what the actor system tells.
+type actorFaults struct{ *metrics }
+
+func (m actorFaults) Panicked(kind string) { m.panics.WithLabelValues(kind).Inc() }
+func (m actorFaults) Dropped(kind, reason string) {
+	m.dropped.WithLabelValues(kind, reason).Inc()
+}
+
+// webMetrics is what the web server tells.
+type webMetrics struct{ *metrics }
+
+func (m webMetrics) Served(route, method string, status int, took time.Duration) {
+	m.requests.WithLabelValues(route, method, strconv.Itoa(status)).Observe(took.Seconds())
+}
+func (m webMetrics) Sockets(n int)         { m.feedClients.Set(float64(n)) }
+func (m webMetrics) Evicted(reason string) { m.evictions.WithLabelValues(reason).Inc() }
+func (m webMetrics) Limited(what string)   { m.limited.WithLabelValues(what).Inc() }
+func (m webMetrics) Panicked()             { m.panics.WithLabelValues("web").Inc() }
+
+// committed is what the store tells.
+func (m *metrics) committed(c bolt.Commit) {
+	m.commit.WithLabelValues(string(c.Outcome)).Observe(c.Duration.Seconds())
+	m.batch.Observe(float64(c.Batches))
+	m.stale.Add(float64(c.Stale))
+}
