@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -162,9 +163,7 @@ func (c *Client) do(ctx context.Context, in call) (reply, error) {
 	if err != nil {
 		return reply{}, failure(engine.DMEMalformed, "An address of the record system cannot be used.")
 	}
-	for k, v := range in.header {
-		req.Header[k] = v
-	}
+	maps.Copy(req.Header, in.header)
 	req.Header.Set("Accept", "application/fhir+json")
 	if in.body != nil {
 		req.Header.Set("Content-Type", "application/fhir+json")

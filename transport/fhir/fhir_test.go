@@ -8,9 +8,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,122 +20,7 @@ import (
 	"relais/engine"
 	"relais/engine/schedule"
 	"relais/transport/fhir"
-	"relais/transport/sandbox"
 )
-
-const token = "a-token-of-the-clinic"
-
-// Tuesday morning in Montréal.
-var now = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
-
-// world is a sandbox record system behind a wire that can be cut.
-type world struct {
-	dme    *sandbox.DME
-	server *httptest.Server
-	wire   atomic.Pointer[func(http.Handler, http.ResponseWriter, *http.Request)]
-}
-
-func seed() sandbox.Seed {
-	s := sandbox.Seed{Token: token, Number: 7, Clinic: engine.Clinic{
-		ID: "rosemont", Name: "Clinique Rosemont", Zone: "America/Toronto",
-		Places:        []engine.Place{{ID: "lieu", Name: "Rosemont", Address: "1 rue Masson", Point: engine.Point{Lat: 45.5, Lon: -73.6}}},
-		Practitioners: []engine.Practitioner{{ID: "roy", Name: "Dre Roy", Specialty: "dermatology"}, {ID: "cote", Name: "Dr Côté", Specialty: "dermatology"}},
-	}}
-	for i := range 60 {
-		s.Patients = append(s.Patients, engine.Patient{ID: engine.PatientID(fmt.Sprint("p", i)), Given: "Zénobie", Family: "Xyzzy", Source: fmt.Sprintf("Patient/p%d", i)})
-	}
-	s.Later = map[engine.PatientID]engine.PractitionerID{"p1": "roy", "p2": "cote"}
-	return s
-}
-
-func newWorld(t *testing.T) *world {
-	t.Helper()
-	w := &world{}
-	dme, err := sandbox.OpenDME(filepath.Join(t.TempDir(), "dme.db"), sandbox.DMEConfig{Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.dme = dme
-	if _, err := dme.SeedClinic(seed()); err != nil {
-		t.Fatal(err)
-	}
-	handler := dme.Handler()
-	w.server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		rw.Header().Set("Date", now.Format(http.TimeFormat))
-		if f := w.wire.Load(); f != nil {
-			(*f)(handler, rw, r)
-			return
-		}
-		handler.ServeHTTP(rw, r)
-	}))
-	w.server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
-	t.Cleanup(func() {
-		w.server.Close()
-		if err := dme.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return w
-}
-
-func (w *world) cut(f func(http.Handler, http.ResponseWriter, *http.Request)) { w.wire.Store(&f) }
-func (w *world) heal()                                                        { w.wire.Store(nil) }
-
-func (w *world) client(t *testing.T, edit func(*fhir.Config)) *fhir.Client {
-	t.Helper()
-	cfg := fhir.Config{
-		Clinic: "rosemont", BaseURL: w.server.URL + "/dme/rosemont/fhir",
-		Token: func(context.Context) (string, error) { return token, nil },
-		Now:   func() time.Time { return now }, Log: slog.New(slog.DiscardHandler),
-	}
-	if edit != nil {
-		edit(&cfg)
-	}
-	c, err := fhir.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	return c
-}
-
-// line finds the first line of the record system with a status, tomorrow or later.
-func (w *world) line(t *testing.T, status string) sandbox.Appointment {
-	t.Helper()
-	for _, a := range w.dme.Records()[0].Appointments {
-		if a.Status == status && a.Start.After(now.Add(24*time.Hour)) {
-			return a
-		}
-	}
-	t.Fatalf("no slot is %s", status)
-	return sandbox.Appointment{}
-}
-
-func booking(id string, a sandbox.Appointment, patient int) engine.Booking {
-	return engine.Booking{ID: engine.BookingID(id), Patient: fmt.Sprintf("Patient/p%d", patient), Slot: engine.Slot{Source: "Slot/" + a.Slot, Start: a.Start, End: a.End}}
-}
-
-func faultOf(t *testing.T, err error) engine.DMEFault {
-	t.Helper()
-	f, ok := errors.AsType[*engine.DMEFailure](err)
-	if !ok {
-		t.Fatalf("not a DMEFailure: %v", err)
-	}
-	if f.Detail == "" || strings.Contains(f.Detail, "Xyzzy") || strings.Contains(f.Detail, token) || strings.Contains(f.Detail, "127.0.0.1") {
-		t.Errorf("the words of the failure: %q", f.Detail)
-	}
-	return f.Fault
-}
-
-func wantFault(t *testing.T, err error, want engine.DMEFault) {
-	t.Helper()
-	if err == nil {
-		t.Fatalf("no failure, want %s", want)
-	}
-	if got := faultOf(t, err); got != want {
-		t.Fatalf("%v, want %s", err, want)
-	}
-}
 
 func snapshot(t *testing.T, c *fhir.Client) engine.Observation {
 	t.Helper()
@@ -257,6 +142,9 @@ func TestBookAndCancel(t *testing.T) {
 	}
 	_, err = c.Book(t.Context(), b)
 	wantFault(t, err, engine.DMEConflict) // it was made and cancelled: not to be made again behind their back
+	if s := editSlot(t, w.dme.Handler(), a.Slot, nil); s["status"] != "free" {
+		t.Fatalf("the refused booking left the slot %v", s["status"])
+	}
 	if err := c.Cancel(t.Context(), "Appointment/nowhere"); err != nil {
 		t.Fatal(err)
 	}
@@ -366,6 +254,25 @@ func TestSlotEditedMeanwhile(t *testing.T) {
 	}
 }
 
+// Somebody blocks the slot between our read and our write: it stays blocked.
+func TestSlotBlockedMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	c := w.client(t, nil)
+	a := w.line(t, "free")
+	var once sync.Once
+	w.cut(func(h http.Handler, rw http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			once.Do(func() { editSlot(t, h, a.Slot, map[string]any{"status": "busy-unavailable"}) })
+		}
+		h.ServeHTTP(rw, r)
+	})
+	_, err := c.Book(t.Context(), booking("relais-block", a, 3))
+	wantFault(t, err, engine.DMEConflict)
+	if s := editSlot(t, w.dme.Handler(), a.Slot, nil); s["status"] != "busy-unavailable" {
+		t.Fatalf("the slot is %v", s["status"])
+	}
+}
+
 // editSlot changes fields of a slot the way another client of the record system would.
 func editSlot(t *testing.T, h http.Handler, id string, fields map[string]any) map[string]any {
 	t.Helper()
@@ -385,9 +292,7 @@ func editSlot(t *testing.T, h http.Handler, id string, fields map[string]any) ma
 	if fields == nil {
 		return slot
 	}
-	for k, v := range fields {
-		slot[k] = v
-	}
+	maps.Copy(slot, fields)
 	body, err := json.Marshal(slot)
 	if err != nil {
 		t.Fatal(err)

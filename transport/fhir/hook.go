@@ -103,7 +103,7 @@ func (c *Client) put(ctx context.Context, in call) error {
 // must not block; the body is never believed, it only says that a look is worth while. Refused is
 // called for each one that does not, with "" for an unknown clinic, so that it can be counted; it
 // may be nil.
-func HookHandler(secret func(engine.ClinicID) string, nudge func(engine.ClinicID), refused func(engine.ClinicID)) http.Handler {
+func HookHandler(secret func(engine.ClinicID) string, nudge, refused func(engine.ClinicID)) http.Handler {
 	h := &hook{secret: secret, nudge: nudge, refused: refused, rates: map[engine.ClinicID]*rate.Limiter{}}
 	if h.refused == nil {
 		h.refused = func(engine.ClinicID) {}

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -56,15 +57,12 @@ func (h *hooks) changed(c *clinic, written []*doc) {
 		if s.Deleted || s.view.Status != "active" && s.view.Status != "requested" {
 			continue
 		}
-		_, q, err := parseCriteria(s.view.Criteria)
+		q, err := parseCriteria(s.view.Criteria)
 		if err != nil {
 			continue
 		}
-		for _, x := range written {
-			if q.matches(x) {
-				h.enqueue(hook{c.id, id})
-				break
-			}
+		if slices.ContainsFunc(written, q.matches) {
+			h.enqueue(hook{c.id, id})
 		}
 	}
 }

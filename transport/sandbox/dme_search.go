@@ -55,27 +55,25 @@ func parse(typ string, params url.Values) (*criteria, error) {
 }
 
 // parseCriteria reads the criteria of a subscription: "Slot?status=free".
-func parseCriteria(s string) (string, *criteria, error) {
+func parseCriteria(s string) (*criteria, error) {
 	typ, query, _ := strings.Cut(s, "?")
 	if !slices.Contains(kept, typ) {
-		return "", nil, fail(http.StatusUnprocessableEntity, "not-supported", "The criteria must begin with a type that is kept here.")
+		return nil, fail(http.StatusUnprocessableEntity, "not-supported", "The criteria must begin with a type that is kept here.")
 	}
 	params, err := url.ParseQuery(query)
 	if err != nil {
-		return "", nil, fail(http.StatusUnprocessableEntity, "invalid", "The criteria cannot be read.")
+		return nil, fail(http.StatusUnprocessableEntity, "invalid", "The criteria cannot be read.")
 	}
-	q, err := parse(typ, params)
-	return typ, q, err
+	return parse(typ, params)
 }
 
 func (q *criteria) add(name, value string) error {
 	if value == "" && name != "_after" {
 		return fail(http.StatusBadRequest, "invalid", "The search parameter %s is empty.", name)
 	}
-	and := func(m match) error { q.match = append(q.match, m); return nil }
-	any1 := func(of func(*doc, string) bool) error {
+	oneOf := func(of func(*doc, string) bool) {
 		options := strings.Split(value, ",")
-		return and(func(x *doc) bool {
+		q.match = append(q.match, func(x *doc) bool {
 			return slices.ContainsFunc(options, func(o string) bool { return of(x, o) })
 		})
 	}
@@ -96,30 +94,30 @@ func (q *criteria) add(name, value string) error {
 	case name == "_after":
 		q.after = value
 	case name == "_id":
-		return any1(func(x *doc, v string) bool { return x.ID == v })
+		oneOf(func(x *doc, v string) bool { return x.ID == v })
 	case name == "_lastUpdated":
 		return q.addTime(value, func(x *doc) time.Time { return x.Updated })
 	case name == "start" && is(typeSlot), name == "date" && is(typeAppointment):
 		return q.addTime(value, func(x *doc) time.Time { return x.view.Start })
 	case name == "status" && is(typeSlot, typeAppointment, typeSubscription):
-		return any1(func(x *doc, v string) bool { return x.view.Status == v })
+		oneOf(func(x *doc, v string) bool { return x.view.Status == v })
 	case name == "schedule" && is(typeSlot):
-		return any1(func(x *doc, v string) bool { return refers(x.view.Schedule, typeSchedule, v) })
+		oneOf(func(x *doc, v string) bool { return refers(x.view.Schedule, typeSchedule, v) })
 	case name == "slot" && is(typeAppointment):
-		return any1(func(x *doc, v string) bool {
+		oneOf(func(x *doc, v string) bool {
 			return slices.ContainsFunc(x.view.Slot, func(r reference) bool { return refers(r, typeSlot, v) })
 		})
 	case name == "actor" && is(typeSchedule):
-		return any1(func(x *doc, v string) bool {
+		oneOf(func(x *doc, v string) bool {
 			return slices.ContainsFunc(x.view.Actor, func(r reference) bool { return r.Reference == v })
 		})
 	case (name == "patient" || name == "practitioner" || name == "location" || name == "actor") && is(typeAppointment):
 		typ := map[string]string{"patient": typePatient, "practitioner": typePractitioner, "location": typeLocation}[name]
-		return any1(func(x *doc, v string) bool {
+		oneOf(func(x *doc, v string) bool {
 			return slices.ContainsFunc(x.view.Participant, func(a actor) bool { return refers(a.Actor, typ, v) })
 		})
 	case name == "identifier" && is(typeSlot, typeAppointment, typePatient, typePractitioner, typeLocation, typeSchedule):
-		return any1(func(x *doc, v string) bool {
+		oneOf(func(x *doc, v string) bool {
 			system, code, piped := strings.Cut(v, "|")
 			return slices.ContainsFunc(x.view.Identifier, func(i identifier) bool {
 				if !piped {
@@ -129,9 +127,9 @@ func (q *criteria) add(name, value string) error {
 			})
 		})
 	case name == "url" && is(typeSubscription):
-		return any1(func(x *doc, v string) bool { return x.view.Channel.Endpoint == v })
+		oneOf(func(x *doc, v string) bool { return x.view.Channel.Endpoint == v })
 	case name == "criteria" && is(typeSubscription):
-		return and(func(x *doc) bool { return x.view.Criteria == value })
+		q.match = append(q.match, func(x *doc) bool { return x.view.Criteria == value })
 	default:
 		return fail(http.StatusBadRequest, "not-supported", "The search parameter %s is not supported for %s.", name, q.typ)
 	}
@@ -260,7 +258,7 @@ type entryResponse struct {
 }
 
 // searchset answers a search. An empty one is what the fault of that name makes of any search.
-func (c *clinic) searchset(base string, typ string, params url.Values, empty bool) (*bundle, error) {
+func (c *clinic) searchset(base, typ string, params url.Values, empty bool) (*bundle, error) {
 	q, err := parse(typ, params)
 	if err != nil {
 		return nil, err

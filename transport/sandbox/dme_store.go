@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -101,10 +102,6 @@ func (x *doc) live() bool {
 	return true
 }
 
-func (x *doc) names(slot string) bool {
-	return slices.ContainsFunc(x.view.Slot, func(r reference) bool { return r.Reference == slot })
-}
-
 // outcome is an error that is answered as an OperationOutcome.
 type outcome struct {
 	status int
@@ -196,9 +193,7 @@ func (ch *change) edit(x *doc, fields map[string]any) error {
 	if err != nil {
 		return err
 	}
-	for k, v := range fields {
-		body[k] = v
-	}
+	maps.Copy(body, fields)
 	_, err = ch.put(x.Type, x.ID, body)
 	return err
 }
@@ -234,7 +229,7 @@ func (x *doc) valid() error {
 		case !strings.HasPrefix(x.view.Channel.Endpoint, "http://") && !strings.HasPrefix(x.view.Channel.Endpoint, "https://"):
 			return bad("channel.endpoint must be an http address")
 		}
-		if _, _, err := parseCriteria(x.view.Criteria); err != nil {
+		if _, err := parseCriteria(x.view.Criteria); err != nil {
 			return err
 		}
 	}
