@@ -7,6 +7,7 @@
 package reach
 
 import (
+	"slices"
 	"time"
 
 	"relais/engine"
@@ -39,10 +40,12 @@ type Delivery struct {
 	Status  DeliveryStatus     `json:"status"`
 	Reason  engine.Reason      `json:"reason,omitempty"`
 	Ref     string             `json:"ref,omitempty"`
-	Try     int                `json:"try"`            // from 1; a later try of the same message is a new Delivery
-	Due     time.Time          `json:"due"`            // not before
-	At      time.Time          `json:"at,omitzero"`    // when it was handed over
-	Proof   time.Time          `json:"proof,omitzero"` // when delivery was proven
+	Try     int                `json:"try"`               // from 1; a later try of the same message is a new Delivery
+	Due     time.Time          `json:"due"`               // not before
+	At      time.Time          `json:"at,omitzero"`       // when it was handed over
+	Proof   time.Time          `json:"proof,omitzero"`    // when delivery was proven
+	Left    bool               `json:"left,omitempty"`    // the carrier has or may have taken it
+	Counted bool               `json:"counted,omitempty"` // its Outcome was given
 }
 
 // Person is a copy of what is needed to reach somebody, taken when the offer was made.
@@ -56,21 +59,24 @@ type Person struct {
 
 // State is everything known of one offer's messages.
 type State struct {
-	Offer      engine.OfferID  `json:"offer"`
-	Clinic     engine.ClinicID `json:"clinic"`
-	Slot       engine.Slot     `json:"slot"`
-	Person     Person          `json:"person"`
-	Token      string          `json:"token"`
-	Started    time.Time       `json:"started"`
-	Deadline   time.Time       `json:"deadline"`
-	Closed     bool            `json:"closed,omitempty"` // no offer or reminder leaves any more
-	Suspended  bool            `json:"suspended,omitempty"`
-	Replied    bool            `json:"replied,omitempty"`
-	Reported   bool            `json:"reported,omitempty"` // Exhausted was reported
-	Deliveries []Delivery      `json:"deliveries"`
-	Wake       time.Time       `json:"wake,omitzero"`
-	Gen        uint64          `json:"gen"`
-	Version    uint64          `json:"version"`
+	Offer      engine.OfferID     `json:"offer"`
+	Clinic     engine.ClinicID    `json:"clinic"`
+	Slot       engine.Slot        `json:"slot"`
+	Person     Person             `json:"person"`
+	Token      string             `json:"token"`
+	Started    time.Time          `json:"started"`
+	Deadline   time.Time          `json:"deadline"`
+	Closed     bool               `json:"closed,omitempty"` // no offer or reminder leaves any more
+	Suspended  bool               `json:"suspended,omitempty"`
+	Replied    bool               `json:"replied,omitempty"`
+	Reported   bool               `json:"reported,omitempty"` // Exhausted was reported
+	Proven     bool               `json:"proven,omitempty"`   // the person was reached
+	Reminded   int                `json:"reminded,omitempty"`
+	Told       engine.MessageKind `json:"told,omitempty"` // Close.Tell, also owed where a message arrives late
+	Deliveries []Delivery         `json:"deliveries"`
+	Wake       time.Time          `json:"wake,omitzero"`
+	Gen        uint64             `json:"gen"`
+	Version    uint64             `json:"version"`
 }
 
 // Input is one thing that happened to the offer. The set is closed.
@@ -187,24 +193,25 @@ func (Proven) effect()     {}
 func (Outcome) effect()    {}
 
 // Step takes what is and what happened and returns what is now and what is to be done. It leaves
-// s unchanged. An error means that the input makes no sense in this state; nothing changes then.
+// s unchanged, and the result shares no memory with s that a later Step writes to. When nothing
+// changed, Version is the same and there are no effects. An error (an *engine.Error) means that
+// the input makes no sense in this state; nothing changes then.
+//
+// now is taken to the nanosecond, in UTC. Send and Abort are carried out after the commit.
 func Step(s State, in Input, now time.Time, p engine.Policy) (State, []Effect, error) {
-	panic("contract")
-}
-
-// Verdict says whether a person may be offered something now, on which channel first, or why not.
-type Verdict struct {
-	OK       bool
-	Channel  engine.Channel // the quickest allowed now
-	Obstacle string         // one of match's: opted_out, no_consent, hours, cap
-}
-
-// May judges consent, opt-outs, hours in the person's zone and caps.
-func May(p engine.Patient, slotStart, now time.Time, clinicZone *time.Location, zone *time.Location, pol engine.Policy) Verdict {
-	panic("contract")
-}
-
-// Read says what a written reply, a key press (as its digit) or recognised speech means.
-func Read(text string) (intent engine.Intent, number int, lang engine.Lang) {
-	panic("contract")
+	t := turn{State: s, now: now.Round(0).UTC(), policy: p}
+	t.Deliveries = slices.Clone(s.Deliveries)
+	if err := t.take(in); err != nil {
+		return s, nil, err
+	}
+	if !t.changed {
+		return s, nil, nil
+	}
+	t.plan()
+	if _, ok := in.(Tick); ok {
+		t.dispatch()
+	}
+	t.arm()
+	t.Version++
+	return t.State, t.effects, nil
 }

@@ -1,0 +1,127 @@
+package reach
+
+import (
+	"time"
+
+	"relais/engine"
+)
+
+// Verdict says whether a person may be offered something now, on which channel first, or why not.
+type Verdict struct {
+	OK       bool
+	Channel  engine.Channel // the quickest allowed now
+	Obstacle string         // one of match's: opted_out, no_consent, hours, cap
+}
+
+// The obstacles, in the order in which they are looked for. A person none of whose consented
+// contacts works counts as no_consent: there is nothing that may be used.
+const (
+	noConsent = "no_consent"
+	optedOut  = "opted_out"
+	capped    = "cap"
+	offHours  = "hours"
+)
+
+const (
+	week = 7 * 24 * time.Hour
+	far  = 24 * time.Hour
+)
+
+// May judges consent, opt-outs, caps and the hours in the person's own zone; nil means UTC.
+// Hours are the person's own, or the policy's where they did not say.
+func May(p engine.Patient, slotStart, now time.Time, zone *time.Location, pol engine.Policy) Verdict {
+	if zone == nil {
+		zone = time.UTC
+	}
+	usable, consented := channels(p.Contacts)
+	switch {
+	case len(usable) > 0:
+	case consented:
+		return Verdict{Obstacle: optedOut}
+	default:
+		return Verdict{Obstacle: noConsent}
+	}
+	if overCap(p.Offered, slotStart, now, pol) {
+		return Verdict{Obstacle: capped}
+	}
+	h := hours{zone: zone, person: pol.Hours}
+	if p.Hours != nil {
+		h.person = *p.Hours
+	}
+	calls := h
+	calls.calls = true
+	switch {
+	case usable[engine.SMS] && h.open(now):
+		return Verdict{OK: true, Channel: engine.SMS}
+	case usable[engine.Voice] && calls.open(now):
+		return Verdict{OK: true, Channel: engine.Voice}
+	case usable[engine.EmailMail] && h.open(now):
+		return Verdict{OK: true, Channel: engine.EmailMail}
+	}
+	return Verdict{Obstacle: offHours}
+}
+
+// channels returns the channels with a usable contact. optedOut says that there is none because
+// the person withdrew every consent they gave.
+func channels(contacts []engine.Contact) (usable map[engine.Channel]bool, optedOut bool) {
+	usable = make(map[engine.Channel]bool, 3)
+	for i, c := range contacts {
+		if reachable(contacts, i) {
+			usable[c.Channel] = true
+		}
+		if addressed(c) && !c.Consent.IsZero() && !c.OptedOut.IsZero() {
+			optedOut = true
+		}
+	}
+	return usable, optedOut
+}
+
+// overCap counts the offers of the last seven days. Places are kept for slots at short notice.
+func overCap(offered []engine.Mark, slotStart, now time.Time, pol engine.Policy) bool {
+	all, distant := 0, 0
+	for _, m := range offered {
+		if now.Sub(m.At) >= week {
+			continue
+		}
+		all++
+		if m.Start.Sub(m.At) > far {
+			distant++
+		}
+	}
+	return all >= pol.WeekCap || (slotStart.Sub(now) > far && distant >= pol.FarCap)
+}
+
+// addressed reports whether the contact has a channel that messages leave on, and an address.
+func addressed(c engine.Contact) bool {
+	switch c.Channel {
+	case engine.SMS, engine.Voice:
+		return c.Phone != ""
+	case engine.EmailMail:
+		return c.Email != ""
+	case engine.Page, engine.Desk:
+	}
+	return false
+}
+
+// same reports whether two contacts lead to the same place.
+func same(a, b engine.Contact) bool {
+	return a.Channel == b.Channel && a.Phone == b.Phone && a.Email == b.Email
+}
+
+// reachable reports whether messages may be sent to a contact. An address that stands in the list
+// twice is used once, and not at all when it was refused in either place.
+func reachable(contacts []engine.Contact, i int) bool {
+	c := contacts[i]
+	if !addressed(c) || !c.Usable() {
+		return false
+	}
+	for j, other := range contacts {
+		if j == i || !same(c, other) {
+			continue
+		}
+		if !other.OptedOut.IsZero() || other.Bad != "" || (j < i && other.Usable()) {
+			return false
+		}
+	}
+	return true
+}
