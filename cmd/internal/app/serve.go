@@ -233,7 +233,7 @@ func (p *program) buildWeb(texts *twilio.Client, sandbox bool) error {
 	}
 	p.web, err = web.New(web.Config{
 		Desk: frontDesk{p.relais}, Offers: p.relais, Accounts: accounts{p.store}, PublicBase: base,
-		Secure: base.Scheme == "https", Sandbox: sandbox, Version: version(), TrustedProxies: p.cfg.TrustedProxies,
+		Secure: base.Scheme == "https", Sandbox: sandbox, Version: Version(), TrustedProxies: p.cfg.TrustedProxies,
 		Sockets: web.SocketLimits{Process: p.cfg.Limits.FeedClients}, Metrics: webMetrics{p.metrics}, Logger: p.log,
 	})
 	if err != nil {
