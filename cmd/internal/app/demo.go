@@ -270,17 +270,17 @@ func demoClinics(opt DemoOptions) []ClinicConfig {
 	}
 	derma := clinic("dermatologie", "Clinique de dermatologie du Parc", "4200, avenue du Parc, Montréal", "+15145550142")
 	derma.Practitioners = []PractitionerConfig{
-		{"Practitioner/gagnon", "Dre Sophie Gagnon", "dermatology"},
-		{"Practitioner/nguyen", "Dr Minh Nguyen", "dermatology"},
-		{"Practitioner/roy", "Dre Claire Roy", "dermatology"},
+		{"gagnon", "Dre Sophie Gagnon", "dermatology"},
+		{"nguyen", "Dr Minh Nguyen", "dermatology"},
+		{"roy", "Dre Claire Roy", "dermatology"},
 	}
-	derma.Places = []PlaceConfig{{"Location/parc", "Clinique du Parc", "4200, avenue du Parc, Montréal", 45.5222, -73.5897}}
+	derma.Places = []PlaceConfig{{"parc", "Clinique du Parc", "4200, avenue du Parc, Montréal", 45.5222, -73.5897}}
 	family := clinic("famille", "Groupe de médecine familiale Rosemont", "3095, rue Beaubien Est, Montréal", "+15145550177")
 	family.Practitioners = []PractitionerConfig{
-		{"Practitioner/tremblay", "Dr Marc Tremblay", "family-medicine"},
-		{"Practitioner/haddad", "Dre Leïla Haddad", "family-medicine"},
-		{"Practitioner/bouchard", "Dre Anne Bouchard", "family-medicine"},
+		{"tremblay", "Dr Marc Tremblay", "family-medicine"},
+		{"haddad", "Dre Leïla Haddad", "family-medicine"},
+		{"bouchard", "Dre Anne Bouchard", "family-medicine"},
 	}
-	family.Places = []PlaceConfig{{"Location/rosemont", "GMF Rosemont", "3095, rue Beaubien Est, Montréal", 45.5530, -73.5690}}
+	family.Places = []PlaceConfig{{"rosemont", "GMF Rosemont", "3095, rue Beaubien Est, Montréal", 45.5530, -73.5690}}
 	return []ClinicConfig{derma, family}
 }
