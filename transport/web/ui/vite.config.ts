@@ -20,7 +20,11 @@ export default defineConfig({
       '/ws': { target: server, ws: true },
     },
   },
-  // Vitest runs the stores in Node with the browser build of Svelte, so that runes react.
-  resolve: process.env.VITEST ? { conditions: ['browser'] } : {},
-  test: { include: ['src/**/*.test.ts'] },
+  test: {
+    include: ['src/**/*.test.ts'],
+    // The stores under test need the Svelte that reacts, which is the browser's.
+    environment: './dev/reactive.ts',
+    server: { deps: { inline: ['svelte'] } },
+  },
+  ...(process.env.VITEST && { resolve: { conditions: ['browser'] } }),
 });
