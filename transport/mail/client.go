@@ -167,7 +167,7 @@ func (c *Client) dialer(l *link) (*gomail.Client, error) {
 				return nil, err
 			}
 			l.raw = conn
-			l.unwatch = context.AfterFunc(l.ctx, func() { _ = conn.Close() })
+			l.unwatch = context.AfterFunc(l.ctx, func() { _ = conn.Close() }) //nolint:contextcheck // go-mail's own context ends too early
 			if cfg.TLS != Implicit {
 				return conn, nil
 			}

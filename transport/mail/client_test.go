@@ -143,7 +143,7 @@ func TestAccountFaults(t *testing.T) {
 // After "354" lines are read up to the final dot.
 func script(t *testing.T, rounds ...[]string) *mail.Client {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,18 +171,18 @@ func script(t *testing.T, rounds ...[]string) *mail.Client {
 func play(conn net.Conn, steps []string) {
 	defer func() { _ = conn.Close() }()
 	in := bufio.NewReader(conn)
-	for i, s := range steps {
-		if i > 0 { // the greeting comes unasked
-			for {
-				line, err := in.ReadString('\n')
-				if err != nil {
-					return
-				}
-				if steps[i-1][:3] != "354" || line == ".\r\n" {
-					break
-				}
+	var before string
+	for _, s := range steps {
+		for before != "" { // the greeting comes unasked
+			line, err := in.ReadString('\n')
+			if err != nil {
+				return
+			}
+			if !strings.HasPrefix(before, "354") || line == ".\r\n" {
+				break
 			}
 		}
+		before = s
 		if s == "" {
 			return
 		}
@@ -239,7 +239,7 @@ func TestStaleConnection(t *testing.T) {
 }
 
 func TestNobodyListens(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,7 +265,7 @@ func TestCancelledSend(t *testing.T) {
 }
 
 func TestStartTLSMissing(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,7 @@ import "time"
 //	GET  /sandbox/api/events                                 server-sent events: "thread" (Thread), "dme" (Record), both whole
 //	POST /sandbox/api/threads/{id}/text      {"text":"OUI"}  the person writes an SMS
 //	POST /sandbox/api/calls/{sid}/answer                     picks up
-//	POST /sandbox/api/calls/{sid}/press      {"key":"1"}
+//	POST /sandbox/api/calls/{sid}/press      {"key":"1"}; a word is spoken instead
 //	POST /sandbox/api/calls/{sid}/hangup
 //	POST /sandbox/api/carrier                Carrier         sets the carrier's faults
 //	POST /sandbox/api/dme/{clinic}/appointments/{id}/cancel

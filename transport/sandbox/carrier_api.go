@@ -228,7 +228,7 @@ func (c *CarrierServer) updateCall(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f := r.PostForm
-	ok := false
+	var ok bool
 	switch status := f.Get("Status"); {
 	case status == "completed" || status == "canceled":
 		ok = k.finish(status)

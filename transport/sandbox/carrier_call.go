@@ -302,9 +302,10 @@ func (c *CarrierServer) hungUp(k *call) {
 	status := k.status
 	k.mu.Unlock()
 	shown := "ended"
-	if status == "no-answer" || status == "busy" {
+	switch status {
+	case "no-answer", "busy":
 		shown = "missed"
-	} else if status == "failed" {
+	case "failed":
 		shown = "failed"
 	}
 	c.wall.status(k.sid, shown)

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"maps"
 	"net/url"
 	"strings"
 	"time"
@@ -22,9 +23,7 @@ func (p *player) document(d document) *document {
 	p.base = d.base
 	if d.fetch != "" {
 		f := p.c.callForm(p.k, "in-progress")
-		for k, v := range d.extra {
-			f[k] = v
-		}
+		maps.Copy(f, d.extra)
 		body, u, err := p.c.post(p.ctx, d.fetch, f)
 		if err == nil {
 			d.verbs, err = parseTwiML(body)

@@ -55,8 +55,8 @@ func (r *relais) form(extra ...string) url.Values {
 		"From": {testFrom}, "To": {testPhone}, "Url": {r.base + "/voice"}, "StatusCallback": {r.base + "/status"},
 		"StatusCallbackEvent": {"initiated", "ringing", "answered", "completed"},
 	}
-	for i := 0; i < len(extra); i += 2 {
-		f.Set(extra[i], extra[i+1])
+	for pair := range slices.Chunk(extra, 2) {
+		f[pair[0]] = pair[1:]
 	}
 	return f
 }
@@ -98,7 +98,8 @@ func TestTwiML(t *testing.T) {
 				"/voice": `<Response><Gather numDigits="1" action="/got"><Say>` + strings.Repeat("long ", 2000) + `</Say><Say>never</Say></Gather></Response>`,
 				"/got":   `<Response><Say>got it</Say><Hangup/><Say>never</Say></Response>`,
 			},
-			[]string{"1"}, "person: 1; relais: got it",
+			[]string{"1"},
+			"person: 1; relais: got it",
 		},
 		{
 			"several digits and the finishing key",
@@ -106,7 +107,8 @@ func TestTwiML(t *testing.T) {
 				"/voice": `<Response><Gather timeout="60" action="got"><Say>number</Say></Gather></Response>`,
 				"/got":   `<Response><Say>thanks</Say></Response>`,
 			},
-			[]string{"4", "2", "#"}, "person: 4; person: 2; person: #; relais: thanks",
+			[]string{"4", "2", "#"},
+			"person: 4; person: 2; person: #; relais: thanks",
 		},
 		{
 			"words",
@@ -114,7 +116,8 @@ func TestTwiML(t *testing.T) {
 				"/voice": `<Response><Gather input="dtmf speech" timeout="60" action="/got"><Say>yes or no</Say></Gather></Response>`,
 				"/got":   `<Response><Say>heard</Say></Response>`,
 			},
-			[]string{"oui merci"}, "person: oui merci; relais: heard",
+			[]string{"oui merci"},
+			"person: oui merci; relais: heard",
 		},
 		{
 			"nothing pressed goes on",
@@ -200,16 +203,19 @@ func TestCallEnds(t *testing.T) {
 		"rings out": {func(*testing.T, *CarrierServer, string) {}, "missed", "no-answer"},
 		"refused":   {func(_ *testing.T, c *CarrierServer, sid string) { _ = c.HangUp(sid) }, "missed", "busy"},
 		"cancelled": {func(t *testing.T, c *CarrierServer, sid string) {
+			t.Helper()
 			if code, out := rest(t, c, "Calls/"+sid+".json", url.Values{"Twiml": {"<Response/>"}}); code != 400 || out["code"] != float64(21220) {
 				t.Errorf("a ringing call was redirected: %d %v", code, out)
 			}
 			rest(t, c, "Calls/"+sid+".json", url.Values{"Status": {"canceled"}})
 		}, "ended", "canceled"},
 		"hung up": {func(t *testing.T, c *CarrierServer, sid string) {
+			t.Helper()
 			pickUp(t, c, sid)
 			_ = c.HangUp(sid)
 		}, "ended", "completed"},
 		"completed by Relais": {func(t *testing.T, c *CarrierServer, sid string) {
+			t.Helper()
 			pickUp(t, c, sid)
 			if code, out := rest(t, c, "Calls/"+sid+".json", url.Values{"Status": {"canceled"}}); code != 200 || out["status"] != "in-progress" {
 				t.Errorf("cancelling a live call: %d %v", code, out)
@@ -217,6 +223,7 @@ func TestCallEnds(t *testing.T) {
 			rest(t, c, "Calls/"+sid+".json", url.Values{"Status": {"completed"}})
 		}, "ended", "completed"},
 		"redirected by Relais": {func(t *testing.T, c *CarrierServer, sid string) {
+			t.Helper()
 			pickUp(t, c, sid)
 			rest(t, c, "Calls/"+sid+".json", url.Values{"Twiml": {"<Response><Say>too late</Say></Response>"}})
 		}, "ended", "completed"},
@@ -332,7 +339,7 @@ func FuzzTwiML(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	c, err := StartCarrier(CarrierConfig{Wall: w, AccountSID: testAccount, AuthToken: testToken, From: testFrom, Second: time.Nanosecond})
+	c, err := StartCarrier(CarrierConfig{Wall: w, AccountSID: testAccount, AuthToken: testToken, From: testFrom, Second: time.Nanosecond, Dial: "127.0.0.1:1"})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -88,11 +88,7 @@ func OpenWall(path string, people []Person, log *slog.Logger) (*Wall, error) {
 func (w *Wall) Close() error {
 	close(w.quit)
 	w.writer.Wait()
-	w.mu.Lock()
-	for s := range w.subs {
-		w.drop(s)
-	}
-	w.mu.Unlock()
+	w.DropWatchers()
 	if w.db == nil {
 		return nil
 	}
@@ -146,8 +142,15 @@ func threadID(address string) string {
 	return hex.EncodeToString(sum[:8])
 }
 
+// Know gives a person's thread their name from now on; it makes the thread when there is none.
+func (w *Wall) Know(p Person) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.changed(w.enter(p))
+}
+
 // enter makes or renames the thread of a known person.
-func (w *Wall) enter(p Person) {
+func (w *Wall) enter(p Person) *Thread {
 	p.Email = strings.ToLower(p.Email)
 	id := threadID(cmp.Or(p.Phone, p.Email))
 	t := w.threads[id]
@@ -158,6 +161,7 @@ func (w *Wall) enter(p Person) {
 	w.index(t)
 	w.named[id] = true
 	w.dirty[id] = true
+	return t
 }
 
 // thread finds the thread of an address, or makes one named after it.

@@ -43,6 +43,16 @@ func (w *Wall) drop(s *subscriber) {
 	}
 }
 
+// DropWatchers ends all event streams, so that an HTTP server can shut down without waiting for
+// pages to be closed.
+func (w *Wall) DropWatchers() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for s := range w.subs {
+		w.drop(s)
+	}
+}
+
 // publish encodes once and never waits; w.mu is held.
 func (w *Wall) publish(event string, v any) {
 	data, err := json.Marshal(v)

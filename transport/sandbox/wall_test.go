@@ -342,6 +342,11 @@ func TestWallSurvivesAKill(t *testing.T) {
 	if len(byName["+15145550199"].Items) != 1 {
 		t.Errorf("threads %+v", byName)
 	}
+	w.Know(Person{Name: "Inconnu", Phone: "+15145550199", Email: "I@example.org"})
+	w.add("i@example.org", Item{ID: "EM1", Kind: "email", Status: "delivered"})
+	if th := w.threads[threadID("+15145550199")]; th.Name != "Inconnu" || len(th.Items) != 2 {
+		t.Errorf("thread of somebody known later %+v", th)
+	}
 	w.status("SM1", "read")
 	if th := w.threads[threadID(testPhone)]; th.Items[0].Status != "read" {
 		t.Error("an item that was loaded cannot be changed")

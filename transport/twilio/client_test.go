@@ -31,8 +31,8 @@ func client(t *testing.T, f http.HandlerFunc, edit func(*twilio.Config)) *twilio
 	return clientOf(t, s.URL, edit)
 }
 
-func clientOf(t testing.TB, base string, edit func(*twilio.Config)) *twilio.Client {
-	t.Helper()
+func clientOf(tb testing.TB, base string, edit func(*twilio.Config)) *twilio.Client {
+	tb.Helper()
 	cfg := twilio.Config{
 		AccountSID: account, AuthToken: token, From: sender, BaseURL: base, PublicBase: "https://relais.example/",
 		Limits: twilio.Limits{SegmentsPerSecond: 1e6, CallsPerSecond: 1e6},
@@ -42,9 +42,9 @@ func clientOf(t testing.TB, base string, edit func(*twilio.Config)) *twilio.Clie
 	}
 	c, err := twilio.New(cfg)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(c.Close)
+	tb.Cleanup(c.Close)
 	return c
 }
 
@@ -127,7 +127,7 @@ func TestOutcomes(t *testing.T) {
 }
 
 func TestNobodyListens(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
