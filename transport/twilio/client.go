@@ -150,15 +150,14 @@ func (c *Client) Send(ctx context.Context, m engine.Message) engine.Outcome {
 			return failed(engine.TooLate, "its time was over before its turn came")
 		}
 	}
+	// Asked after the wait: nothing slow is left before the request.
+	if m.Still != nil && !m.Still() {
+		return failed(engine.Dropped, "withdrawn while it waited")
+	}
 	if !c.breaker.TryAcquirePermit() {
 		out := failed(engine.CarrierDown, "the carrier keeps failing")
 		out.Retry, out.Wait = true, c.breaker.RemainingDelay()
 		return out
-	}
-	// Asked last: nothing slow is left between the answer and the request.
-	if m.Still != nil && !m.Still() {
-		c.breaker.RecordSuccess()
-		return failed(engine.Dropped, "withdrawn while it waited")
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Limits.Timeout)
 	defer cancel()
