@@ -213,7 +213,9 @@ func (w *Wall) add(address string, it Item) {
 func (w *Wall) insert(t *Thread, it Item) {
 	it.At = w.now()
 	for _, l := range linkPattern.FindAllString(it.Text, maxLinks) {
-		it.Links = append(it.Links, strings.TrimRight(l, ".,;:!?)"))
+		if l = strings.TrimRight(l, ".,;:!?)"); !slices.Contains(it.Links, l) {
+			it.Links = append(it.Links, l)
+		}
 	}
 	if len(t.Items) >= maxItems {
 		n := len(t.Items) - maxItems + 1
