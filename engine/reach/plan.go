@@ -49,6 +49,13 @@ func (t *turn) leftOn(contact int) bool {
 	})
 }
 
+// failedOn reports whether the offer was tried on the contact and never arrived.
+func (t *turn) failedOn(contact int) bool {
+	return !t.leftOn(contact) && slices.ContainsFunc(t.Deliveries, func(d Delivery) bool {
+		return d.Kind == engine.MsgOffer && d.Contact == contact && d.Status == Failed
+	})
+}
+
 // opens returns when the delivery may leave from a moment on. Answers to a claim are free of
 // hours, except by telephone.
 func (t *turn) opens(d Delivery, from time.Time) (time.Time, bool) {
@@ -174,8 +181,14 @@ func (t *turn) uncalled() int {
 // retime moves the first call with what became known of the texts.
 func (t *turn) retime(d *Delivery) {
 	due, ok := t.escalates()
-	if !ok || (!due.After(t.now) && !d.Due.After(t.now)) {
+	if !ok { // the texts are held back, and the call must not come with them
+		due = t.now.Add(t.policy.VoiceAfter)
+	}
+	if !due.After(t.now) && !d.Due.After(t.now) {
 		return
+	}
+	if due.Before(t.now) {
+		due = t.now // the hours count from here
 	}
 	if due, ok = t.opens(*d, due); ok && due.Before(t.Deadline) {
 		d.Due = due

@@ -210,6 +210,7 @@ func Step(s State, in Input, now time.Time, p engine.Policy) (State, []Effect, e
 	t.plan()
 	if _, ok := in.(Tick); ok {
 		t.dispatch()
+		t.call() // the first text is on its way: from now on its silence counts
 	}
 	t.arm()
 	t.Version++

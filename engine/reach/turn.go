@@ -15,7 +15,7 @@ const (
 	betweenCalls  = 5 * time.Minute
 	maxDeliveries = 24
 	maxAsking     = 16 // of these, offers and reminders: the rest is kept for telling the outcome
-	longestPause  = 30 * time.Second
+	longestPause  = 15 * time.Second
 )
 
 // turn is one Step under way: the state so far, and what is to be done. Deliveries is its own
@@ -87,7 +87,7 @@ func (t *turn) begin(in Begin) error {
 	if in.Offer == "" || in.Slot.Start.IsZero() || in.Deadline.IsZero() {
 		return engine.Errorf(engine.Invalid, "an offer needs an identifier, a slot with a start and a deadline")
 	}
-	if _, err := time.LoadLocation(in.Person.Zone); err != nil {
+	if _, err := time.LoadLocation(in.Person.Zone); err != nil || in.Person.Zone == "Local" {
 		return engine.Errorf(engine.Invalid, "the person's time zone is not known")
 	}
 	t.changed = true
@@ -207,10 +207,10 @@ func (t *turn) refused(i int, o engine.Outcome) {
 			return
 		}
 		// Held back for now by whoever decides whether it may leave: no try was made, so the same
-		// delivery waits, the longer the less often it is asked about.
+		// delivery waits, and is asked about less and less often.
 		t.changed = true
 		d.Status = Queued
-		d.Due = t.now.Add(max(o.Wait, min(longestPause, t.now.Sub(d.At)/8, t.now.Sub(t.Started)/8), time.Second))
+		d.Due = t.now.Add(max(o.Wait, time.Second, min(longestPause, t.now.Sub(t.Started)/8)))
 		d.At = time.Time{}
 		return
 	}
@@ -281,13 +281,18 @@ func rank(s DeliveryStatus) int {
 	}, s)
 }
 
-// bounced takes that the carrier had a delivery and could not bring it. A call is made again by
-// escalation, not here.
+// bounced takes that the carrier had a delivery and could not bring it. Another call of the offer
+// is for call to plan.
 func (t *turn) bounced(i int) {
 	d := t.Deliveries[i]
 	t.spoilt(d.Contact, d.Reason)
-	if d.Channel != engine.Voice && transient(d.Reason) && t.wanted(d) && t.bounces(d) == 1 && d.Try < maxTries &&
-		t.queue(d.Kind, d.Contact, d.Try+1, t.now.Add(againAfter)) {
+	wait := againAfter
+	if d.Channel == engine.Voice {
+		wait = betweenCalls
+	}
+	again := transient(d.Reason) && t.bounces(d) == 1 && d.Try < maxTries && t.wanted(d) &&
+		(d.Channel != engine.Voice || !asks(d.Kind))
+	if again && t.queue(d.Kind, d.Contact, d.Try+1, t.now.Add(wait)) {
 		return
 	}
 	t.otherwise(d)
@@ -322,7 +327,7 @@ func (t *turn) spoilt(contact int, reason engine.Reason) {
 	case engine.Filtered, engine.Unreached, engine.Busy, engine.RateLimited, engine.TooLate,
 		engine.CarrierDown, engine.AccountFault, engine.Dropped, engine.NoReceipt:
 		return
-	default:
+	default: // a word that this program does not know proves nothing
 		return
 	}
 	if !t.Person.Contacts[contact].Usable() {
@@ -386,8 +391,10 @@ func (t *turn) remind() {
 		if t.Person.Contacts[i].Channel == engine.Voice || !t.reachable(i) || !t.leftOn(i) {
 			continue
 		}
+		// Neither twice at once, nor again what may have arrived without a word.
 		waits := slices.ContainsFunc(t.Deliveries, func(d Delivery) bool {
-			return d.Contact == i && d.Status == Queued && asks(d.Kind)
+			return d.Contact == i && (d.Status == Queued ||
+				d.Kind == engine.MsgReminder && (d.Status == Sending || d.Status == Unknown))
 		})
 		if !waits && t.queue(engine.MsgReminder, i, 1, t.now) {
 			reminded = true
@@ -490,8 +497,13 @@ func (t *turn) otherwise(d Delivery) {
 }
 
 // bestFor returns the contact to tell something on that was not told there yet: a text, else an
-// e-mail, else a call; -1 when there is none.
+// e-mail, else a call; -1 when there is none. Where the offer failed comes second.
 func (t *turn) bestFor(kind engine.MessageKind) int {
+	for _, ch := range []engine.Channel{engine.SMS, engine.EmailMail} {
+		if i := t.best(ch, kind); i >= 0 && !t.failedOn(i) {
+			return i
+		}
+	}
 	for _, ch := range []engine.Channel{engine.SMS, engine.EmailMail, engine.Voice} {
 		if i := t.best(ch, kind); i >= 0 {
 			return i
@@ -500,14 +512,15 @@ func (t *turn) bestFor(kind engine.MessageKind) int {
 	return -1
 }
 
-// best prefers a contact of the channel on which the offer did not fail.
+// best returns a contact of the channel that was not told yet, if possible one on which the offer
+// did not fail.
 func (t *turn) best(ch engine.Channel, kind engine.MessageKind) int {
 	second := -1
 	for i, c := range t.Person.Contacts {
 		if c.Channel != ch || !t.reachable(i) || t.has(kind, i) {
 			continue
 		}
-		if !slices.ContainsFunc(t.Deliveries, func(d Delivery) bool { return d.Contact == i && d.Status == Failed }) {
+		if !t.failedOn(i) {
 			return i
 		}
 		if second < 0 {
