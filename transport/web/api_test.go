@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -135,9 +136,7 @@ func TestBadInput(t *testing.T) {
 		c.cookie = cookie
 		if c.header == nil || c.header["Idempotency-Key"] == "" {
 			h := map[string]string{"Idempotency-Key": "press-0001"}
-			for k, v := range c.header {
-				h[k] = v
-			}
+			maps.Copy(h, c.header)
 			c.header = h
 		}
 		w := b.do(c.call)

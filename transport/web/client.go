@@ -21,6 +21,9 @@ const (
 	keepBuffer = 64 << 10
 )
 
+// noDeadline is the context of writes: the writer outlives whoever pushed, and the sweep cuts it.
+var noDeadline = context.Background()
+
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // client is one open feed: a queue that never blocks who pushes, and a writer that exists only
@@ -116,7 +119,7 @@ func (c *client) wake() {
 func (c *client) write() {
 	defer func() {
 		if p := recover(); p != nil {
-			c.hub.s.panicked(context.Background(), p)
+			c.hub.s.panicked("", p)
 			c.over()
 			c.cut()
 		}
@@ -198,7 +201,6 @@ func (c *client) finish() {
 }
 
 func (j job) send(conn *websocket.Conn) error {
-	ctx := context.Background()
 	b, _ := buffers.Get().(*bytes.Buffer)
 	defer func() {
 		if b.Cap() <= keepBuffer {
@@ -210,7 +212,7 @@ func (j job) send(conn *websocket.Conn) error {
 		b.WriteString(`{"snapshot":`)
 		b.Write(j.snapshot)
 		b.WriteByte('}')
-		if err := conn.Write(ctx, websocket.MessageText, b.Bytes()); err != nil {
+		if err := conn.Write(noDeadline, websocket.MessageText, b.Bytes()); err != nil {
 			return err
 		}
 	}
@@ -224,12 +226,12 @@ func (j job) send(conn *websocket.Conn) error {
 			b.Write(d)
 		}
 		b.WriteString(`]}`)
-		if err := conn.Write(ctx, websocket.MessageText, b.Bytes()); err != nil {
+		if err := conn.Write(noDeadline, websocket.MessageText, b.Bytes()); err != nil {
 			return err
 		}
 	}
 	if j.ping != nil {
-		return conn.Write(ctx, websocket.MessageText, j.ping)
+		return conn.Write(noDeadline, websocket.MessageText, j.ping)
 	}
 	return nil
 }

@@ -14,8 +14,8 @@ import (
 func pageRequest(t *testing.T, p *deskPage, sandbox bool, path string, header ...string) *httptest.ResponseRecorder {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
-	for i := 0; i < len(header); i += 2 {
-		r.Header.Set(header[i], header[i+1])
+	if len(header) == 2 {
+		r.Header.Set(header[0], header[1])
 	}
 	w := httptest.NewRecorder()
 	p.handler(sandbox).ServeHTTP(w, r)

@@ -288,7 +288,7 @@ func (s *Server) calendar(w http.ResponseWriter, r *http.Request) {
 	c := &client{hub: s.feed, conn: conn, who: who, from: from, clinic: clinic, detach: func() {}}
 	s.feed.add(c)
 	// The reader has a goroutine of its own, so that this one's deep stack and request go free.
-	defer func() { go c.read() }() //nolint:contextcheck // a feed outlives its request
+	defer func() { go c.read() }()
 	if !who.may(clinic) {
 		c.closeWith(CloseUnknown, "no such clinic")
 	} else if detach, err := s.cfg.Desk.Attach(ctx, clinic, epoch, seq, c); err != nil {
@@ -305,7 +305,7 @@ func (s *Server) calendar(w http.ResponseWriter, r *http.Request) {
 // read notices that the browser went away, and closes the feed of one that sends something.
 func (c *client) read() {
 	defer c.end()
-	if _, _, err := c.conn.Reader(context.Background()); err == nil {
+	if _, _, err := c.conn.Reader(noDeadline); err == nil {
 		c.closeWith(websocket.StatusPolicyViolation, "this feed is read-only")
 	}
 }
@@ -313,7 +313,7 @@ func (c *client) read() {
 // end takes the client out of everything. It waits for a goodbye that is under way.
 func (c *client) end() {
 	if p := recover(); p != nil {
-		c.hub.s.panicked(context.Background(), p)
+		c.hub.s.panicked("", p)
 	}
 	c.detach()
 	c.finish()

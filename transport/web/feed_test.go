@@ -33,23 +33,29 @@ func listen(tb testing.TB, change ...func(*Config)) *live {
 	return l
 }
 
-func (l *live) dial(tb testing.TB, query string, cookie *http.Cookie, header ...string) (*websocket.Conn, *http.Response, error) {
+func (l *live) dial(tb testing.TB, query string, cookie *http.Cookie, header ...string) (conn *websocket.Conn, status int, err error) {
 	tb.Helper()
 	h := http.Header{}
 	if cookie != nil {
 		h.Set("Cookie", cookie.String())
 	}
-	for i := 0; i < len(header); i += 2 {
-		h.Set(header[i], header[i+1])
+	if len(header) == 2 {
+		h.Set(header[0], header[1])
 	}
 	ctx, cancel := context.WithTimeout(tb.Context(), 20*time.Second)
 	defer cancel()
 	conn, res, err := websocket.Dial(ctx, l.http.URL+"/ws/calendar?"+query, &websocket.DialOptions{HTTPHeader: h})
+	if res != nil {
+		status = res.StatusCode
+		if res.Body != nil {
+			_ = res.Body.Close()
+		}
+	}
 	if err == nil {
 		conn.SetReadLimit(-1)
 		tb.Cleanup(func() { _ = conn.CloseNow() })
 	}
-	return conn, res, err
+	return conn, status, err
 }
 
 func (l *live) join(tb testing.TB, query string) *websocket.Conn {
@@ -172,9 +178,9 @@ func TestFeedRefusals(t *testing.T) {
 		if c.signed {
 			cookie = l.login("marie")
 		}
-		_, res, err := l.dial(t, c.query, cookie, c.header...)
-		if err == nil || res == nil || res.StatusCode != c.status {
-			t.Errorf("%s: %v %v", name, res, err)
+		_, status, err := l.dial(t, c.query, cookie, c.header...)
+		if err == nil || status != c.status {
+			t.Errorf("%s: %d %v", name, status, err)
 		}
 	}
 	if _, _, err := l.dial(t, "clinic=nord", l.login("marie"), "Origin", "https://relais.example"); err != nil {
@@ -345,8 +351,8 @@ func TestFeedsAreLimited(t *testing.T) {
 	l.accounts.accounts["luc"] = Account{ID: "luc", Clinics: []engine.ClinicID{"nord"}}
 	refused := func(who engine.UserID, status int) {
 		t.Helper()
-		if _, res, err := l.dial(t, "clinic=nord", l.login(who)); err == nil || res == nil || res.StatusCode != status {
-			t.Errorf("%v %v", res, err)
+		if _, got, err := l.dial(t, "clinic=nord", l.login(who)); err == nil || got != status {
+			t.Errorf("%d %v", got, err)
 		}
 	}
 	first := l.join(t, "clinic=nord")
@@ -395,8 +401,8 @@ func TestCloseSendsEverybodyAway(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if _, res, err := l.dial(t, "clinic=nord", l.login("marie")); err == nil || res == nil || res.StatusCode != 503 {
-		t.Errorf("after close: %v %v", res, err)
+	if _, status, err := l.dial(t, "clinic=nord", l.login("marie")); err == nil || status != 503 {
+		t.Errorf("after close: %d %v", status, err)
 	}
 	if len(l.desk.subs) != 0 {
 		t.Error("a subscriber stayed attached")
@@ -469,6 +475,7 @@ func BenchmarkBytesPerClient(b *testing.B) {
 
 // skipFrame reads one unmasked frame.
 func skipFrame(tb testing.TB, r *bufio.Reader) {
+	tb.Helper()
 	head := make([]byte, 2)
 	read := func(n int) {
 		for range n {

