@@ -254,7 +254,7 @@ func (a *dmeActor) looked(c *system.Context, m looked) {
 }
 
 func bad(err error) health.Input {
-	in := health.Bad{Fault: engine.DMEUnreachable, Detail: "The record system does not answer.", Jitter: rand.Float64()}
+	in := health.Bad{Fault: engine.DMEUnreachable, Detail: "The record system does not answer.", Jitter: rand.Float64()} //nolint:gosec // spreads retries, guards nothing
 	if f, ok := errors.AsType[*engine.DMEFailure](err); ok {
 		in.Fault, in.Detail, in.Wait = f.Fault, f.Detail, f.Wait
 	}

@@ -144,10 +144,10 @@ func (r *Relais) asked(ctx context.Context, o slot.Offer) (desk.Asked, error) {
 		Replied: when(o.Replied), By: o.By, Deliveries: []desk.Delivery{},
 	}
 	of, err := r.offerState(ctx, o.ID)
-	if engine.CodeOf(err) == engine.NotFound && err != nil {
-		return a, nil // just decided: its notifier has not begun
-	}
 	if err != nil {
+		if engine.CodeOf(err) == engine.NotFound { // just decided: its notifier has not begun
+			err = nil
+		}
 		return a, err
 	}
 	for _, dl := range of.Deliveries {

@@ -304,8 +304,8 @@ func (a *notifier) batch(w *offerWork, now time.Time) storage.Batch {
 			w.orders = append(w.orders, o)
 			b.Effects = append(b.Effects, o.effect(a.c.ID))
 		case reach.BadContact:
-			p, version, ok := a.r.waitlist.patient(w.next.State.Person.Patient)
-			if p, ok = withBadContact(p, w.next.State.Person, e, now); ok {
+			p, version, _ := a.r.waitlist.patient(w.next.State.Person.Patient)
+			if p, ok := withBadContact(p, w.next.State.Person, e, now); ok {
 				b.Puts = append(b.Puts, storage.Put{Key: patientKey(p), Expect: version, Data: encode(p)})
 				w.contact = append(w.contact, stored[engine.Patient]{p, version + 1})
 			}

@@ -121,7 +121,7 @@ func (r *Relais) Reply(ctx context.Context, in engine.Reply) (engine.Answer, err
 		open, last, ok := r.replies.of(in.Phone)
 		switch {
 		case !ok:
-			return r.plain(engine.AnsNone, in, ""), nil
+			return plain(in), nil
 		case len(open) == 1:
 			last = open[0]
 		case len(open) > 1:
@@ -175,9 +175,13 @@ func (r *Relais) Reply(ctx context.Context, in engine.Reply) (engine.Answer, err
 }
 
 // plain is an answer to somebody of whom nothing is known.
-func (r *Relais) plain(k engine.AnswerKind, in engine.Reply, _ string) engine.Answer {
-	lang := cmp.Or(in.Lang, engine.French)
-	return engine.Answer{Kind: k, Lang: lang, Text: wording.Answer(k, in.Channel, lang, wording.Facts{})}
+func plain(in engine.Reply) engine.Answer {
+	a := engine.Answer{Kind: engine.AnsNone, Lang: cmp.Or(in.Lang, engine.French)}
+	if in.Intent == engine.Help {
+		a.Kind = engine.AnsHelp
+	}
+	a.Text = wording.Answer(a.Kind, in.Channel, a.Lang, wording.Facts{})
+	return a
 }
 
 // choose finds which of several offers is meant. A bare yes or no does not say.

@@ -65,11 +65,10 @@ func (a *slotActor) step(c *system.Context, w slotWork) {
 		return
 	}
 	a.phase = committing
-	clinic := a.c.ID
 	system.PipeOn(a.r.commits, c, context.Background(), func(ctx context.Context) ([]storage.Record, error) {
 		err := a.r.store.Commit(ctx, b)
 		if errors.Is(err, storage.ErrStale) {
-			return a.r.reread(ctx, clinic, b), err
+			return a.r.reread(ctx, b), err
 		}
 		return nil, err
 	}, func(refresh []storage.Record, err error) any { return slotWritten{w, err, refresh} })
@@ -174,7 +173,7 @@ func settled(e engine.Entry, s slot.SettleEntry, sl engine.Slot) engine.Entry {
 }
 
 // reread fetches what a stale batch wanted to change.
-func (r *Relais) reread(ctx context.Context, _ engine.ClinicID, b storage.Batch) []storage.Record {
+func (r *Relais) reread(ctx context.Context, b storage.Batch) []storage.Record {
 	var fresh []storage.Record
 	for _, p := range b.Puts {
 		if rec, err := r.store.Get(ctx, p.Key); err == nil {
@@ -253,7 +252,8 @@ func (a *slotActor) refresh(recs []storage.Record, w slotWork) (repeated bool) {
 			}
 		case storage.KindReply:
 			repeated = w.staff != nil
-		default:
+		case storage.KindOffer, storage.KindSchedule, storage.KindSync, storage.KindToken, storage.KindOptOut,
+			storage.KindAccount, storage.KindSession, storage.KindMeta: // never in a slot's batch, or written blind
 		}
 	}
 	return repeated

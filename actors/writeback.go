@@ -183,7 +183,7 @@ func (a *dmeActor) settled(c *system.Context, w *write, in slot.Input) {
 // record system asked for.
 func backoff(tries int, err error) time.Duration {
 	limit := 500 * time.Millisecond << min(tries, 6)
-	wait := time.Duration(rand.Int64N(int64(min(limit, 30*time.Second))))
+	wait := time.Duration(rand.Int64N(int64(min(limit, 30*time.Second)))) //nolint:gosec // spreads retries, guards nothing
 	if f, ok := errors.AsType[*engine.DMEFailure](err); ok {
 		wait = max(wait, f.Wait)
 	}

@@ -84,7 +84,7 @@ const (
 
 // DMEFailure is an error of a record system. Detail says in words what happened, without
 // personal data.
-type DMEFailure struct {
+type DMEFailure struct { //nolint:errname // people say that a record system fails
 	Fault  DMEFault
 	Detail string
 	Wait   time.Duration // how long it asked us to wait; 0 when it did not

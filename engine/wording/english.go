@@ -32,9 +32,10 @@ var english = words{
 		},
 		engine.MsgBooked: func(f Facts, clinic string) []string {
 			done := fmt.Sprintf("%s: confirmed, your appointment is %s.", clinic, f.at(engine.English))
+			change := call(f, " To change it: ")
 			return []string{
-				done + " " + f.Address + ". To change it: " + f.Phone,
-				done + " To change it: " + f.Phone,
+				done + where(f) + change,
+				done + change,
 				fmt.Sprintf("%s: confirmed for %s.", clinic, f.at(engine.English)),
 			}
 		},
@@ -93,7 +94,7 @@ var english = words{
 				subject: "Appointment confirmed: " + f.at(engine.English), title: "It is confirmed",
 				lines: []string{
 					fmt.Sprintf("Your appointment at %s:", f.Clinic), strong(f.at(engine.English)), f.Address,
-					fmt.Sprintf("To cancel it or ask a question: %s.", f.Phone),
+					call(f, "To cancel it or ask a question: "),
 				},
 			}
 		},
@@ -129,7 +130,7 @@ var english = words{
 		return fmt.Sprintf("Hello. This is %s. An appointment opened up on %s. To take it, press 1. To leave it, press 2.", f.Clinic, f.at(engine.English))
 	},
 	beep: func(f Facts) string {
-		return fmt.Sprintf("Hello. This is %s. Please call us back at %s.", f.Clinic, f.Phone)
+		return fmt.Sprintf("Hello. This is %s. Please call us back%s.", f.Clinic, call(f, " at "))
 	},
 	answer: map[engine.AnswerKind]func(Facts) string{
 		engine.AnsBooked: func(f Facts) string {

@@ -32,9 +32,10 @@ var french = words{
 		},
 		engine.MsgBooked: func(f Facts, clinic string) []string {
 			done := fmt.Sprintf("%s: c'est confirmé, votre rendez-vous est le %s.", clinic, f.at(engine.French))
+			cancel := call(f, " Pour annuler: ")
 			return []string{
-				done + " " + f.Address + ". Pour annuler: " + f.Phone,
-				done + " Pour annuler: " + f.Phone,
+				done + where(f) + cancel,
+				done + cancel,
 				fmt.Sprintf("%s: rendez-vous confirmé le %s.", clinic, f.at(engine.French)),
 			}
 		},
@@ -93,7 +94,7 @@ var french = words{
 				subject: "Rendez-vous confirmé " + f.at(engine.French), title: "C’est confirmé",
 				lines: []string{
 					fmt.Sprintf("Votre rendez-vous à %s :", f.Clinic), strong(f.at(engine.French)), f.Address,
-					fmt.Sprintf("Pour l’annuler ou poser une question : %s.", f.Phone),
+					call(f, "Pour l’annuler ou poser une question : "),
 				},
 			}
 		},
@@ -129,7 +130,7 @@ var french = words{
 		return fmt.Sprintf("Bonjour. Ici %s. Une place se libère %s. Pour la prendre, faites le 1. Pour la laisser, faites le 2.", f.Clinic, f.at(engine.French))
 	},
 	beep: func(f Facts) string {
-		return fmt.Sprintf("Bonjour. Ici %s. Merci de nous rappeler au %s.", f.Clinic, f.Phone)
+		return fmt.Sprintf("Bonjour. Ici %s. Merci de nous rappeler%s.", f.Clinic, call(f, " au "))
 	},
 	answer: map[engine.AnswerKind]func(Facts) string{
 		engine.AnsBooked: func(f Facts) string {
@@ -199,6 +200,14 @@ func dayFrench(t time.Time) string {
 		clock += fmt.Sprintf("\u00a0%02d", t.Minute())
 	}
 	return fmt.Sprintf("%s %s %s à %s", joursFR[t.Weekday()], day, moisFR[t.Month()-1], clock)
+}
+
+// where names the place in a sentence of its own, if it is known.
+func where(f Facts) string {
+	if f.Address == "" {
+		return ""
+	}
+	return " " + f.Address + "."
 }
 
 // call names the clinic's number, if it has one.

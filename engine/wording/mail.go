@@ -2,6 +2,7 @@ package wording
 
 import (
 	"html"
+	"slices"
 	"strings"
 
 	"relais/engine"
@@ -38,6 +39,11 @@ func colon(lang engine.Lang) string {
 	return "\u00a0: "
 }
 
+// signature says who writes, line by line, as far as it is known.
+func signature(f Facts) []string {
+	return slices.DeleteFunc([]string{f.Clinic, f.Address, f.Phone}, func(line string) bool { return line == "" })
+}
+
 // plain is the part for people and programs that read no HTML.
 func (l letter) plain(lang engine.Lang, f Facts) string {
 	var b strings.Builder
@@ -49,7 +55,7 @@ func (l letter) plain(lang engine.Lang, f Facts) string {
 	for _, bt := range l.buttons {
 		b.WriteString(bt.label + colon(lang) + bt.link + "\n\n")
 	}
-	b.WriteString("-- \n" + f.Clinic + "\n" + f.Address + "\n" + f.Phone + "\n")
+	b.WriteString("-- \n" + strings.Join(signature(f), "\n") + "\n")
 	if f.Leave != "" {
 		b.WriteString(leaveLine(lang) + colon(lang) + f.Link + "\n")
 	}
@@ -81,7 +87,7 @@ func (l letter) html(lang engine.Lang, f Facts) string {
 		b.WriteString(`<p style="margin:20px 0"><a href="` + html.EscapeString(bt.link) + `" style="display:block;padding:16px;border-radius:8px;background:#003aad;color:#fff;text-align:center;text-decoration:none;font-weight:700">` + html.EscapeString(bt.label) + `</a></p>`)
 	}
 	b.WriteString(`<p style="margin:20px 0 0;padding-top:12px;border-top:1px solid #d8dde3;color:#4a5563;font-size:14px">` +
-		html.EscapeString(f.Clinic) + `<br>` + html.EscapeString(f.Address) + `<br>` + html.EscapeString(f.Phone))
+		strings.ReplaceAll(html.EscapeString(strings.Join(signature(f), "\n")), "\n", `<br>`))
 	if f.Leave != "" {
 		b.WriteString(`<br><a href="` + html.EscapeString(f.Link) + `" style="color:#4a5563">` + leaveLine(lang) + `</a>`)
 	}

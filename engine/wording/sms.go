@@ -19,26 +19,41 @@ const (
 	ucsOne, ucsPart = 70, 67
 )
 
-// Segments counts the SMS segments of a text and says whether it needs UCS-2.
+// Segments counts the SMS segments of a text and says whether it needs UCS-2. An empty text is one
+// segment. A character that takes two places never lies across two segments.
 func Segments(text string) (n int, ucs2 bool) {
-	length, one, part := 0, gsmOne, gsmPart
+	one, part, width := gsmOne, gsmPart, gsmWidth
 	for _, r := range text {
-		switch {
-		case strings.ContainsRune(gsmBasic, r):
-			length++
-		case strings.ContainsRune(gsmMore, r):
-			length += 2
-		default:
+		if gsmWidth(r) == 0 {
 			ucs2 = true
+			one, part, width = ucsOne, ucsPart, utf16.RuneLen
+			break
 		}
 	}
-	if ucs2 {
-		length, one, part = len(utf16.Encode([]rune(text))), ucsOne, ucsPart
+	length, used := 0, 0
+	n = 1
+	for _, r := range text {
+		w := max(1, width(r)) // what is not UTF-8 is sent as U+FFFD
+		length += w
+		if used += w; used > part {
+			n, used = n+1, w
+		}
 	}
 	if length <= one {
 		return 1, ucs2
 	}
-	return (length + part - 1) / part, ucs2
+	return n, ucs2
+}
+
+// gsmWidth is how many places a character takes in the GSM alphabet; 0 when it is not there.
+func gsmWidth(r rune) int {
+	switch {
+	case strings.ContainsRune(gsmBasic, r):
+		return 1
+	case strings.ContainsRune(gsmMore, r):
+		return 2
+	}
+	return 0
 }
 
 // outsideGSM are the characters of French and of typography that force UCS-2, with what stands
@@ -51,14 +66,16 @@ var outsideGSM = strings.NewReplacer(
 	"\u00a0", " ", "\u202f", " ", "·", "-", "•", "-",
 )
 
-// plainGSM writes a text in the GSM alphabet; what has no likeness there becomes a question mark.
+// plainGSM writes a text on one line in the GSM alphabet; what has no likeness there becomes a
+// question mark.
 func plainGSM(text string) string {
+	text = strings.Join(strings.Fields(outsideGSM.Replace(tidy(text))), " ")
 	return strings.Map(func(r rune) rune {
-		if strings.ContainsRune(gsmBasic, r) || strings.ContainsRune(gsmMore, r) {
+		if gsmWidth(r) > 0 {
 			return r
 		}
 		return '?'
-	}, outsideGSM.Replace(tidy(text)))
+	}, text)
 }
 
 // short writes the fullest text that is one segment, with a shorter name of the clinic when

@@ -55,6 +55,12 @@ var clinics = []string{
 	"GMF-U de Saint-Hyacinthe", "Groupe de médecine familiale universitaire de Trois-Rivières",
 	"Centre intégré universitaire de santé et de services sociaux du Centre-Sud-de-l’Île-de-Montréal",
 	"Clinique dentaire Bégin & Associés", "Centre médical L’Hêtrière", "Santé Ô Naturel", "Clinique Pédiatrique Élan",
+	"CUSM – Hôpital général de Montréal", "CLSC de Forestville", "GMF du Cœur-de-l’Île", "Clinique médicale « Le Phare »",
+	"Centre hospitalier de l’Université de Montréal (CHUM)", "Polyclinique Pierre-Le Gardeur", "GMF-R Haïti-Montréal",
+	"Clinique Physio Plus+ Saint-Jérôme", "Hôtel-Dieu de Lévis", "Centre de santé Tulattavik de l’Ungava",
+	"Clinique de l’Œil du Saguenay–Lac-Saint-Jean", "Clinique Nuñez et Müller", "GMF Les Grès", "Clinique familiale des Prairies",
+	"Coopérative de solidarité santé de Sainte-Anne-de-la-Pérade", "Clinique d’Évaluation 24/7", "Maison de santé Prévost",
+	"Centre local de services communautaires Naskapi de Kawawachikamach",
 }
 
 func TestEveryMessageInEveryLanguage(t *testing.T) {
@@ -150,7 +156,7 @@ func TestNothingPrivateIsSaid(t *testing.T) {
 	t.Parallel()
 	f := facts(t)
 	f.Clinic, f.Doctor = "Clinique Rosemont", "Dre Gagnon"
-	private := regexp.MustCompile(`(?i)gagnon|dermato|spécialit|specialt|raison|reason|\b(type|tapez|reply|répondez) (yes|cancel|end)\b`)
+	private := regexp.MustCompile(`(?i)gagnon|dermato|spécialit|specialt(y|ies)|raison|reason|\b(type|tapez|reply|répondez) (yes|cancel|end)\b`)
 	for _, lang := range langs {
 		for _, kind := range kinds {
 			for _, ch := range channels {
@@ -165,6 +171,53 @@ func TestNothingPrivateIsSaid(t *testing.T) {
 					}
 				}
 			}
+		}
+	}
+}
+
+// TestUnknownFactsLeaveNoHoles: a clinic may have no public number or address.
+func TestUnknownFactsLeaveNoHoles(t *testing.T) {
+	t.Parallel()
+	f := facts(t)
+	f.Address, f.Phone, f.Link, f.Leave = "", "", "", ""
+	hole := regexp.MustCompile(`  | \.|: *$|\. \.|\b(au|at|Tél\.|Call) ?\.?$|<br><br>|<br></p>`)
+	for _, lang := range langs {
+		for _, kind := range kinds {
+			for _, ch := range []engine.Channel{engine.SMS, engine.Voice} {
+				m := wording.Message(kind, ch, lang, f)
+				texts := []string{m.Text}
+				if m.Say != nil {
+					texts = []string{m.Say.Prompt, m.Say.Voicemail, m.Say.Goodbye}
+				}
+				for _, text := range texts {
+					if text == "" || hole.MatchString(text) {
+						t.Errorf("%s %s %s: %q", lang, kind, ch, text)
+					}
+				}
+			}
+		}
+		m := wording.Message(engine.MsgBooked, engine.EmailMail, lang, f)
+		if hole.MatchString(m.HTML) || strings.HasSuffix(m.Text, "\n\n") {
+			t.Errorf("%s: %q, %q", lang, m.Text, m.HTML)
+		}
+		for _, kind := range answers {
+			if text := wording.Answer(kind, engine.SMS, lang, wording.Facts{}); text == "" || hole.MatchString(text) {
+				t.Errorf("%s answer %s: %q", lang, kind, text)
+			}
+		}
+	}
+}
+
+// TestLinkGoesFirst: the link is in the text whenever it fits, and nothing else gives way to it.
+func TestLinkGoesFirst(t *testing.T) {
+	t.Parallel()
+	f := facts(t)
+	f.Link = "https://rdv.example/o/Zk3v8nQmT1yWc0aLxR5uGA"
+	for name, linked := range map[string]bool{"CLSC": true, "Groupe de médecine familiale universitaire de Trois-Rivières": false} {
+		f.Clinic = name
+		text := wording.Message(engine.MsgOffer, engine.SMS, engine.French, f).Text
+		if strings.Contains(text, f.Link) != linked || !strings.Contains(text, "ARRET") || !strings.Contains(text, "NON") {
+			t.Errorf("%q", text)
 		}
 	}
 }
@@ -229,6 +282,9 @@ func TestSegments(t *testing.T) {
 		{strings.Repeat("ê", 135), 3, true},
 		{strings.Repeat("🙂", 35), 1, true}, // a surrogate pair each
 		{strings.Repeat("🙂", 36), 2, true},
+		{strings.Repeat("a", 152) + "€" + strings.Repeat("a", 151), 2, false}, // the € does not lie across
+		{strings.Repeat("a", 152) + "€" + strings.Repeat("a", 152), 3, false},
+		{strings.Repeat("ê", 66) + "🙂" + strings.Repeat("ê", 66), 3, true},
 		{strings.Repeat("a", 306), 2, false},
 		{strings.Repeat("a", 307), 3, false},
 	} {

@@ -17,15 +17,15 @@ func sharedKey(k storage.Kind, id string) storage.Key {
 	return storage.Key{Clinic: storage.Shared, Kind: k, ID: id}
 }
 
-func (a accounts) get(ctx context.Context, k storage.Key, into any) (version uint64, err error) {
+func (a accounts) get(ctx context.Context, k storage.Key, into any) error {
 	rec, err := a.store.Get(ctx, k)
 	if errors.Is(err, storage.ErrNotFound) {
-		return 0, engine.Errorf(engine.NotFound, "there is no such record")
+		return engine.Errorf(engine.NotFound, "there is no such record")
 	}
 	if err != nil {
-		return 0, storeError(err)
+		return storeError(err)
 	}
-	return rec.Version, json.Unmarshal(rec.Data, into)
+	return json.Unmarshal(rec.Data, into)
 }
 
 // put writes whatever stands there; the last one wins.
@@ -58,7 +58,7 @@ func storeError(err error) error {
 
 // Account implements web.Accounts.
 func (a accounts) Account(ctx context.Context, id engine.UserID) (acc web.Account, err error) {
-	_, err = a.get(ctx, sharedKey(storage.KindAccount, string(id)), &acc)
+	err = a.get(ctx, sharedKey(storage.KindAccount, string(id)), &acc)
 	return acc, err
 }
 
@@ -69,7 +69,7 @@ func (a accounts) PutAccount(ctx context.Context, acc web.Account) error {
 
 // Session implements web.Accounts.
 func (a accounts) Session(ctx context.Context, key string) (s web.Session, err error) {
-	_, err = a.get(ctx, sharedKey(storage.KindSession, key), &s)
+	err = a.get(ctx, sharedKey(storage.KindSession, key), &s)
 	return s, err
 }
 

@@ -9,10 +9,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"relais/engine"
@@ -46,6 +48,7 @@ func runDemo(ctx context.Context, opt DemoOptions, out io.Writer) error {
 	}
 	defer p.close()
 	p.web.Mount("/sandbox/api/", sandbox.Handler(world.wall, world.carrier, world.dme))
+	p.stopping = append(p.stopping, world.wall.DropWatchers)
 	if err := p.start(ctx); err != nil {
 		return err
 	}
@@ -114,7 +117,7 @@ type world struct {
 }
 
 func openWorld(ctx context.Context, opt DemoOptions, log *slog.Logger) (w *world, err error) {
-	w = &world{opt: opt, people: makePeople(opt.Seed, opt.Patients), dir: filepath.Join(opt.Data, "sandbox"), token: rand.Text(), carrierToken: rand.Text()}
+	w = &world{opt: opt, people: makePeople(opt.Seed, opt.Patients, time.Now()), dir: filepath.Join(opt.Data, "sandbox"), token: rand.Text(), carrierToken: rand.Text()}
 	defer func() {
 		if err != nil {
 			w.close()
@@ -133,9 +136,7 @@ func openWorld(ctx context.Context, opt DemoOptions, log *slog.Logger) (w *world
 		if err != nil {
 			return w, err
 		}
-		for id, a := range held {
-			w.later[id] = a
-		}
+		maps.Copy(w.later, held)
 	}
 	if w.wall, err = sandbox.OpenWall(filepath.Join(w.dir, "wall.db"), w.people.phonebook(), log); err != nil {
 		return w, err
@@ -161,8 +162,8 @@ func (w *world) closes(f func() error) {
 }
 
 func (w *world) close() {
-	for i := len(w.closers) - 1; i >= 0; i-- {
-		w.closers[i]()
+	for _, f := range slices.Backward(w.closers) {
+		f()
 	}
 }
 
@@ -233,15 +234,16 @@ func (w *world) config(opt DemoOptions, base string) Config {
 
 // enrol puts the demo's people on the waitlists, once.
 func (w *world) enrol(ctx context.Context, p *program) error {
-	patients, entries := w.people.waitlist(w.later, time.Now().UTC())
+	patients, entries := w.people.waitlist(w.later)
 	const step = 500
 	for len(patients) > 0 {
 		n := min(step, len(patients))
 		err := p.relais.Add(ctx, patients[:n], entries[:n])
-		if engine.CodeOf(err) == engine.Conflict && err != nil {
-			return nil // they are there since the first start
-		}
-		if err != nil {
+		switch {
+		case err == nil:
+		case engine.CodeOf(err) == engine.Conflict: // they are there since the first start
+			return nil
+		default:
 			return fmt.Errorf("put the demo's people on the waitlists: %w", err)
 		}
 		patients, entries = patients[n:], entries[n:]

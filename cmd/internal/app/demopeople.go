@@ -33,8 +33,8 @@ type demoPeople struct {
 // givesUp says which of the people have a later appointment that they would give up.
 func givesUp(i int) bool { return i%5 == 0 }
 
-func makePeople(seed uint64, n int) demoPeople {
-	r := rand.New(rand.NewPCG(seed, 2026))
+func makePeople(seed uint64, n int, now time.Time) demoPeople {
+	r := rand.New(rand.NewPCG(seed, 2026)) //nolint:gosec // the same seed gives the same people
 	clinics := demoClinics(DemoOptions{WaveEvery: time.Minute})
 	var d demoPeople
 	anyHour := engine.Hours{}
@@ -53,7 +53,7 @@ func makePeople(seed uint64, n int) demoPeople {
 		mail := engine.Email(fmt.Sprintf("%s.%d@courriel.example", ascii(p.Given), i+1))
 		p.Contacts = contacts(r.IntN(20), phone, mail)
 		d.patients = append(d.patients, p)
-		d.entries = append(d.entries, entryFor(r, i, c, p))
+		d.entries = append(d.entries, entryFor(r, i, c, p, now))
 	}
 	return d
 }
@@ -84,7 +84,7 @@ func contacts(kind int, phone engine.Phone, mail engine.Email) []engine.Contact 
 	}
 }
 
-func entryFor(r *rand.Rand, i int, c ClinicConfig, p engine.Patient) engine.Entry {
+func entryFor(r *rand.Rand, i int, c ClinicConfig, p engine.Patient, now time.Time) engine.Entry {
 	e := engine.Entry{
 		ID: engine.EntryID("e" + string(p.ID)), Clinic: p.Clinic, Patient: p.ID, Status: engine.Waiting,
 		Specialty: engine.Specialty(c.Practitioners[0].Specialty), Class: []int{1, 1, 1, 2, 2, 0}[r.IntN(6)],
@@ -103,7 +103,7 @@ func entryFor(r *rand.Rand, i int, c ClinicConfig, p engine.Patient) engine.Entr
 	where := c.Places[0]
 	e.Home = &engine.Point{Lat: where.Lat + (r.Float64()-.5)*.3, Lon: where.Lon + (r.Float64()-.5)*.4}
 	e.RadiusKm = []float64{10, 25, 50}[r.IntN(3)]
-	e.Joined = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC).Add(-time.Duration(r.IntN(200*24)) * time.Hour)
+	e.Joined = now.UTC().Add(-time.Duration(24+r.IntN(200*24)) * time.Hour)
 	return e
 }
 
@@ -146,7 +146,7 @@ func (d demoPeople) phonebook() []sandbox.Person {
 }
 
 // waitlist is the people and their wishes, with the appointments that they would give up.
-func (d demoPeople) waitlist(later map[engine.PatientID]engine.Appointment, _ time.Time) ([]engine.Patient, []engine.Entry) {
+func (d demoPeople) waitlist(later map[engine.PatientID]engine.Appointment) ([]engine.Patient, []engine.Entry) {
 	entries := make([]engine.Entry, len(d.entries))
 	for i, e := range d.entries {
 		if a, ok := later[e.Patient]; ok {

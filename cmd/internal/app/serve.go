@@ -75,6 +75,7 @@ type program struct {
 	mail     *mail.Client // nil: not configured
 	dmes     map[engine.ClinicID]*fhir.Client
 	closers  []func()
+	stopping []func() // called when the server stops, to end what streams
 	password string // of the account that was just made
 }
 
@@ -335,6 +336,9 @@ func (p *program) serve(ctx context.Context, listen net.Listener) error {
 		Handler: p.web.Handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 		ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
+	}
+	for _, f := range p.stopping {
+		server.RegisterOnShutdown(f)
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listen) }()
