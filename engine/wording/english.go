@@ -193,6 +193,6 @@ func dayEnglish(t time.Time) string {
 }
 
 // tidy ends a sentence once that ends with an abbreviation.
-func tidy(text string) string {
-	return strings.NewReplacer("a.m..", "a.m.", "p.m..", "p.m.").Replace(text)
-}
+func tidy(text string) string { return doubled.Replace(text) }
+
+var doubled = strings.NewReplacer("a.m..", "a.m.", "p.m..", "p.m.")

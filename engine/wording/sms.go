@@ -46,15 +46,18 @@ func Segments(text string) (n int, ucs2 bool) {
 }
 
 // gsmWidth is how many places a character takes in the GSM alphabet; 0 when it is not there.
-func gsmWidth(r rune) int {
-	switch {
-	case strings.ContainsRune(gsmBasic, r):
-		return 1
-	case strings.ContainsRune(gsmMore, r):
-		return 2
+func gsmWidth(r rune) int { return gsmWidths[r] }
+
+var gsmWidths = func() map[rune]int {
+	widths := map[rune]int{}
+	for _, r := range gsmBasic {
+		widths[r] = 1
 	}
-	return 0
-}
+	for _, r := range gsmMore {
+		widths[r] = 2
+	}
+	return widths
+}()
 
 // outsideGSM are the characters of French and of typography that force UCS-2, with what stands
 // for them.

