@@ -76,7 +76,7 @@ type program struct {
 	dmes     map[engine.ClinicID]*fhir.Client
 	closers  []func()
 	stopping []func() // called when the server stops, to end what streams
-	password string // of the account that was just made
+	password string   // of the account that was just made
 }
 
 // assemble opens the store and joins all parts; nothing runs yet.
