@@ -179,7 +179,7 @@ export interface paths {
         put?: never;
         /**
          * Search the waitlist
-         * @description As the page of the waitlist, but a name that is looked for stays out of URLs and so of the logs of proxies.
+         * @description A POST, so that the name that is looked for stays out of URLs and so out of the logs of proxies.
          */
         post: operations["searchWaitlist"];
         delete?: never;
@@ -766,8 +766,6 @@ export interface operations {
     waitlist: {
         parameters: {
             query?: {
-                /** @description part of a name; POST waitlist/search keeps names out of URLs */
-                search?: string;
                 /** @description next of the page before */
                 after?: string;
                 limit?: number;
