@@ -418,6 +418,9 @@ func (a *notifier) delivery(id engine.AttemptID) (reach.Delivery, bool) {
 	return reach.Delivery{}, false
 }
 
+// courtesyWait is how long a courtesy waits before it looks again whether it may leave.
+const courtesyWait = 10 * time.Second
+
 // about says whether a message concerns an open offer, so that it must not leave once that is over.
 func about(k engine.MessageKind) bool { return k == engine.MsgOffer || k == engine.MsgReminder }
 
@@ -429,6 +432,13 @@ func (a *notifier) ask(c *system.Context, id engine.AttemptID) {
 	}
 	if about(d.Kind) {
 		a.r.slots.Ref(a.id.Slot()).Send(leaveAsk{a.id, id, c.Self()})
+		return
+	}
+	if (d.Kind == engine.MsgTaken || d.Kind == engine.MsgWithdrawn) && !a.c.gate.Load() {
+		// A courtesy can wait until the record system is trusted again; only answers cannot.
+		a.queue = append(a.queue, handed(id, engine.Outcome{
+			Status: engine.Failed, Reason: engine.Dropped, Retry: true, Wait: courtesyWait,
+		}))
 		return
 	}
 	a.send(c, d)

@@ -26,6 +26,7 @@ type waitlist struct {
 	emails   map[engine.Email][]engine.PatientID
 	pending  map[engine.PatientID]map[engine.OfferID]engine.EntryID // offers that may be answered
 	reserved map[engine.PatientID]engine.SlotID                     // chosen by a wave that is being committed
+	rested   map[engine.ClinicID]time.Time                          // when old offers were last forgotten in the order
 }
 
 // stored is a value with the version that the store has of it.
@@ -45,6 +46,7 @@ func newWaitlist() *waitlist {
 		emails:   map[engine.Email][]engine.PatientID{},
 		pending:  map[engine.PatientID]map[engine.OfferID]engine.EntryID{},
 		reserved: map[engine.PatientID]engine.SlotID{},
+		rested:   map[engine.ClinicID]time.Time{},
 	}
 }
 
@@ -93,7 +95,7 @@ func (w *waitlist) indexEntry(e engine.Entry) {
 		w.index.Remove(e.ID)
 		return
 	}
-	w.index.Put(e, len(w.patients[e.Patient].value.Offered))
+	w.index.Put(e, recent(w.patients[e.Patient].value, time.Now()))
 }
 
 func add[K ~string](m map[K][]engine.PatientID, k K, id engine.PatientID) {
@@ -198,6 +200,7 @@ const mostCandidates = 100
 func (w *waitlist) candidates(c *clinic, s slot.State, now time.Time) []engine.Candidate {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.rest(c.ID, now)
 	asked := askedBefore(s)
 	q := c.query(s.Slot, now)
 	q.Limit = mostCandidates
@@ -205,6 +208,24 @@ func (w *waitlist) candidates(c *clinic, s slot.State, now time.Time) []engine.C
 		return w.obstacle(c, s.Slot, asked, cand, now) == ""
 	}
 	return w.index.Rank(nil, q)
+}
+
+// rest moves people up again, once a day, whose offers are long ago.
+func (w *waitlist) rest(c engine.ClinicID, now time.Time) {
+	last, known := w.rested[c]
+	if known && now.Sub(last) < 24*time.Hour {
+		return
+	}
+	w.rested[c] = now
+	if !known {
+		return // just loaded
+	}
+	for _, id := range w.clinics[c] {
+		e := w.entries[id].value
+		if e.Status == engine.Waiting && len(w.patients[e.Patient].value.Offered) > 0 {
+			w.indexEntry(e)
+		}
+	}
 }
 
 func askedBefore(s slot.State) map[engine.PatientID]bool {
@@ -234,7 +255,7 @@ func (w *waitlist) obstacle(c *clinic, s engine.Slot, asked map[engine.PatientID
 	if !v.OK {
 		return match.Obstacle(v.Obstacle)
 	}
-	cand.Channel = v.Channel
+	cand.Channel, cand.Offered = v.Channel, recent(p.value, now)
 	return ""
 }
 
@@ -304,6 +325,17 @@ func (w *waitlist) list(c engine.ClinicID, fits func(engine.Entry, engine.Patien
 
 // keepMarks is how long an offer counts for caps and rotation.
 const keepMarks = 30 * 24 * time.Hour
+
+// recent counts the offers that still count.
+func recent(p engine.Patient, now time.Time) int {
+	n := 0
+	for _, m := range p.Offered {
+		if now.Sub(m.At) < keepMarks {
+			n++
+		}
+	}
+	return n
+}
 
 // marked returns the patient with one more offer.
 func marked(p engine.Patient, s engine.Slot, now time.Time) engine.Patient {
