@@ -21,9 +21,6 @@ const (
 	keepBuffer = 64 << 10
 )
 
-// noDeadline is the context of writes: the writer outlives whoever pushed, and the sweep cuts it.
-var noDeadline = context.Background()
-
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // client is one open feed: a queue that never blocks who pushes, and a writer that exists only
@@ -31,6 +28,7 @@ var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 type client struct {
 	hub    *hub
 	conn   *websocket.Conn
+	life   context.Context //nolint:containedctx // of the feed, which outlives its request and whoever pushes
 	who    *caller
 	from   netip.Addr
 	clinic engine.ClinicID
@@ -134,7 +132,7 @@ func (c *client) write() {
 			c.over()
 			return
 		}
-		if err := next.send(c.conn); err != nil {
+		if err := next.send(c.life, c.conn); err != nil {
 			_ = c.conn.CloseNow()
 			c.over()
 			return
@@ -200,7 +198,7 @@ func (c *client) finish() {
 	_ = c.conn.CloseNow()
 }
 
-func (j job) send(conn *websocket.Conn) error {
+func (j job) send(ctx context.Context, conn *websocket.Conn) error {
 	b, _ := buffers.Get().(*bytes.Buffer)
 	defer func() {
 		if b.Cap() <= keepBuffer {
@@ -212,7 +210,7 @@ func (j job) send(conn *websocket.Conn) error {
 		b.WriteString(`{"snapshot":`)
 		b.Write(j.snapshot)
 		b.WriteByte('}')
-		if err := conn.Write(noDeadline, websocket.MessageText, b.Bytes()); err != nil {
+		if err := conn.Write(ctx, websocket.MessageText, b.Bytes()); err != nil {
 			return err
 		}
 	}
@@ -226,12 +224,12 @@ func (j job) send(conn *websocket.Conn) error {
 			b.Write(d)
 		}
 		b.WriteString(`]}`)
-		if err := conn.Write(noDeadline, websocket.MessageText, b.Bytes()); err != nil {
+		if err := conn.Write(ctx, websocket.MessageText, b.Bytes()); err != nil {
 			return err
 		}
 	}
 	if j.ping != nil {
-		return conn.Write(noDeadline, websocket.MessageText, j.ping)
+		return conn.Write(ctx, websocket.MessageText, j.ping)
 	}
 	return nil
 }

@@ -285,7 +285,7 @@ func (s *Server) calendar(w http.ResponseWriter, r *http.Request) {
 		s.feed.release(who.ID, from)
 		return // Accept has answered
 	}
-	c := &client{hub: s.feed, conn: conn, who: who, from: from, clinic: clinic, detach: func() {}}
+	c := &client{hub: s.feed, conn: conn, life: context.Background(), who: who, from: from, clinic: clinic, detach: func() {}}
 	s.feed.add(c)
 	// The reader has a goroutine of its own, so that this one's deep stack and request go free.
 	defer func() { go c.read() }()
@@ -305,7 +305,7 @@ func (s *Server) calendar(w http.ResponseWriter, r *http.Request) {
 // read notices that the browser went away, and closes the feed of one that sends something.
 func (c *client) read() {
 	defer c.end()
-	if _, _, err := c.conn.Reader(noDeadline); err == nil {
+	if _, _, err := c.conn.Reader(c.life); err == nil {
 		c.closeWith(websocket.StatusPolicyViolation, "this feed is read-only")
 	}
 }

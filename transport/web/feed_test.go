@@ -586,3 +586,30 @@ func BenchmarkBurst(b *testing.B) {
 	}
 	b.ReportMetric(float64(rounds*clients*burst)/b.Elapsed().Seconds(), "deliveries/s")
 }
+
+// FuzzCalendarQuery: whatever the query, the answer is a refusal in words or an upgrade, and
+// nothing panics.
+func FuzzCalendarQuery(f *testing.F) {
+	for _, q := range []string{"", "clinic=nord&epoch=e1&seq=1", "clinic=%zz", "seq=18446744073709551616", "clinic=;", "epoch=\x00&clinic=nord"} {
+		f.Add(q)
+	}
+	b := setup(f)
+	cookie := b.login("marie")
+	f.Fuzz(func(t *testing.T, query string) {
+		for _, path := range []string{"/ws/calendar", "/api/v1/clinics/nord/waitlist"} {
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "https://relais.example"+path, nil)
+			r.URL.RawQuery = query
+			r.AddCookie(cookie)
+			w := httptest.NewRecorder()
+			b.Handler().ServeHTTP(w, r)
+			switch w.Code {
+			case 200, 400, 422, http.StatusUpgradeRequired:
+			default:
+				t.Errorf("%s?%q: %d %s", path, query, w.Code, w.Body)
+			}
+		}
+		if b.counts.panics != 0 {
+			t.Error("a panic")
+		}
+	})
+}
