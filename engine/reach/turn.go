@@ -13,8 +13,9 @@ const (
 	againAfter    = 30 * time.Second
 	maxCalls      = 2 // that rang, an offer
 	betweenCalls  = 5 * time.Minute
+	maxTexts      = 6 // contacts that get the offer at once
 	maxDeliveries = 24
-	maxAsking     = 16 // of these, offers and reminders: the rest is kept for telling the outcome
+	maxAsking     = 16 // of these, offers and reminders; the rest is kept for telling the outcome
 	longestPause  = 15 * time.Second
 )
 
@@ -98,7 +99,7 @@ func (t *turn) begin(in Begin) error {
 	}
 	t.own()
 	for i, c := range t.Person.Contacts {
-		if c.Channel != engine.Voice && t.reachable(i) {
+		if c.Channel != engine.Voice && t.reachable(i) && len(t.Deliveries) < maxTexts {
 			t.queue(engine.MsgOffer, i, 1, t.now)
 		}
 	}
@@ -116,7 +117,11 @@ func (t *turn) queue(kind engine.MessageKind, contact, try int, due time.Time) b
 	if d.Due, ok = t.opens(d, due); !ok || !d.Due.Before(t.limit(kind)) || len(t.Deliveries) >= maxDeliveries {
 		return false
 	}
-	if asks(kind) && t.asking() >= maxAsking {
+	room := maxAsking
+	if d.Channel != engine.Voice {
+		room -= maxCalls // retries and reminders leave the calls their place
+	}
+	if asks(kind) && t.asking() >= room {
 		return false
 	}
 	t.changed = true
