@@ -333,8 +333,9 @@ export const en: Catalogue = {
     expired: 'The slot expired without a taker.',
     exhausted: 'Nobody else fits for now.',
     given_up: 'The winner’s later appointment is being cancelled.',
-    delivery: 'A message was handled.',
   },
+  deliveryEvent: (kind, channel, status) => `Message (${kind}, ${channel}): ${status}.`,
+  specialty: { dermatology: 'dermatology', 'family-medicine': 'family medicine', family: 'family medicine' },
   waitlist: {
     title: 'Waitlist',
     search: 'Search a name',

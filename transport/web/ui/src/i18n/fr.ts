@@ -333,8 +333,9 @@ export const fr = {
     expired: 'La plage a expiré sans preneur.',
     exhausted: 'Personne d’autre ne convient pour l’instant.',
     given_up: 'Le rendez-vous plus tardif du gagnant est annulé.',
-    delivery: 'Un message a été traité.',
   },
+  deliveryEvent: (kind: string, channel: string, status: string) => `Message (${kind}, ${channel})\u00a0: ${status}.`,
+  specialty: { dermatology: 'dermatologie', 'family-medicine': 'médecine familiale', family: 'médecine familiale' },
   waitlist: {
     title: 'Liste d’attente',
     search: 'Chercher un nom',
