@@ -340,14 +340,14 @@ func TestWords(t *testing.T) {
 	fr, en := wordsOf[engine.French], wordsOf[engine.English]
 	at := time.Date(2026, 12, 1, 9, 0, 0, 0, time.UTC)
 	for _, c := range []struct{ got, want string }{
-		{fr.day(at), "mardi\u00a01er\u00a0décembre 2026"},
+		{fr.day(at), "mardi\u00a01er\u00a0décembre"},
 		{fr.clock(at), "9\u00a0h"},
 		{fr.clock(at.Add(5 * time.Minute)), "9\u00a0h\u00a005"},
 		{fr.clock(at.Add(8 * time.Hour)), "17\u00a0h"},
-		{en.day(at), "Tuesday, December\u00a01, 2026"},
+		{en.day(at), "Tuesday, December\u00a01"},
 		{en.clock(at.Add(20 * time.Minute)), "9:20\u00a0a.m."},
 		{en.clock(at.Add(3 * time.Hour)), "12:00\u00a0p.m."},
-		{en.moment(at), "Tuesday, December\u00a01, 2026, 9:00\u00a0a.m."},
+		{en.moment(at), "Tuesday, December\u00a01, 9:00\u00a0a.m."},
 		{dial("+1 (514) 555-0100"), "+15145550100"},
 	} {
 		if c.got != c.want {

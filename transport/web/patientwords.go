@@ -24,7 +24,7 @@ var wordsOf = map[engine.Lang]*words{
 	engine.French: {
 		Lang: engine.French, Other: engine.English, Tag: "fr-CA", OtherTag: "en-CA", OtherName: "English",
 		When: "Date et heure", With: "Avec", Where: "Adresse", Before: "Répondre avant",
-		Yes: "Oui, je prends ce rendez-vous", No: "Non merci", Look: "Regarder de nouveau",
+		Yes: "Oui, je le prends", No: "Non merci", Look: "Regarder de nouveau",
 		Keep:   "Vous gardez votre place sur la liste d’attente.",
 		KeepIf: "Si vous ne le prenez pas, vous gardez votre place sur la liste d’attente.",
 		Call:   "Une question? Appelez la clinique\u00a0:",
@@ -39,7 +39,7 @@ var wordsOf = map[engine.Lang]*words{
 	engine.English: {
 		Lang: engine.English, Other: engine.French, Tag: "en-CA", OtherTag: "fr-CA", OtherName: "Français",
 		When: "Date and time", With: "With", Where: "Address", Before: "Reply before",
-		Yes: "Yes, I take this appointment", No: "No, thank you", Look: "Look again",
+		Yes: "Yes, I take it", No: "No, thank you", Look: "Look again",
 		Keep:   "You keep your place on the waiting list.",
 		KeepIf: "If you do not take it, you keep your place on the waiting list.",
 		Call:   "A question? Call the clinic:",
@@ -154,17 +154,18 @@ var (
 
 const nbsp = "\u00a0"
 
-// day writes a date: "mardi 24 novembre 2026", "Tuesday, November 24, 2026".
+// day writes a date: "mardi 24 novembre", "Tuesday, November 24". Slots are weeks away at most, so
+// the year would only be in the way.
 func (w *words) day(t time.Time) string {
 	name, month := w.days[t.Weekday()], w.months[t.Month()-1]
 	if w.Lang == engine.English {
-		return fmt.Sprintf("%s, %s%s%d, %d", name, month, nbsp, t.Day(), t.Year())
+		return fmt.Sprintf("%s, %s%s%d", name, month, nbsp, t.Day())
 	}
 	n := fmt.Sprint(t.Day())
 	if t.Day() == 1 {
 		n = "1er"
 	}
-	return name + nbsp + n + nbsp + month + " " + fmt.Sprint(t.Year())
+	return name + nbsp + n + nbsp + month
 }
 
 // clock writes a time of day: "9 h 20" and "9 h", "9:20 a.m.".
