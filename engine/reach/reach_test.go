@@ -81,8 +81,8 @@ func TestBound(t *testing.T) {
 			now = s.Wake
 		}
 	}
-	if len(s.Deliveries) != maxAsking-1 { // one call, which was not heard of again
-		t.Errorf("%d offers and reminders, want %d", len(s.Deliveries), maxAsking-1)
+	if want := maxAsking - maxCalls; len(s.Deliveries) != want {
+		t.Errorf("%d offers and reminders, want %d", len(s.Deliveries), want)
 	}
 	step(Replied{engine.SMS})
 	step(Tell{engine.MsgBooked, engine.SMS})
