@@ -22,7 +22,6 @@ type word struct {
 var words = map[string]word{
 	"oui": {engine.Yes, 0, engine.French}, "o": {engine.Yes, 0, ""},
 	"yes": {engine.Yes, 0, engine.English}, "y": {engine.Yes, 0, engine.English},
-	"ok": {engine.Yes, 0, ""}, "okay": {engine.Yes, 0, ""},
 	"non": {engine.No, 0, engine.French}, "n": {engine.No, 0, ""}, "no": {engine.No, 0, engine.English},
 
 	"arret": {engine.Stop, 0, engine.French}, "arrete": {engine.Stop, 0, engine.French},
@@ -59,6 +58,10 @@ var courtesies = []struct {
 	{[]string{"thanks"}, engine.English},
 	{[]string{"hello"}, engine.English},
 	{[]string{"hi"}, engine.English},
+	// "OK" by itself may only mean that the message was read: a false booking costs more than one
+	// more question.
+	{[]string{"ok"}, ""},
+	{[]string{"okay"}, ""},
 }
 
 // Read says what a written reply, a key press (as its digit) or recognised speech means. Only a

@@ -87,6 +87,7 @@ type PolicyConfig struct {
 	Strategy   string   `yaml:"strategy"`
 	Size       int      `yaml:"size"`
 	Every      Duration `yaml:"every"`
+	Accept     float64  `yaml:"accept"`
 	MaxAsked   int      `yaml:"max_asked"`
 	Reminders  int      `yaml:"reminders"`
 	Grace      Duration `yaml:"grace"`
@@ -150,7 +151,7 @@ func (c *ClinicConfig) setDefaults() {
 	*c = ClinicConfig{
 		Zone: "America/Toronto", Lang: string(engine.French), Mode: string(engine.Automatic),
 		Policy: PolicyConfig{
-			Strategy: string(p.Strategy), Size: p.Size, Every: Duration(p.Every), MaxAsked: p.MaxAsked,
+			Strategy: string(p.Strategy), Size: p.Size, Every: Duration(p.Every), Accept: p.Accept, MaxAsked: p.MaxAsked,
 			Reminders: p.Reminders, Grace: Duration(p.Grace), Notice: Duration(p.Notice),
 			Horizon: Duration(p.Horizon), Hours: Hours(p.Hours), WeekCap: p.WeekCap, FarCap: p.FarCap,
 			ChainDepth: p.ChainDepth, Courtesy: p.Courtesy,
@@ -189,7 +190,7 @@ func (c *ClinicConfig) Clinic() engine.Clinic {
 func (p *PolicyConfig) Policy() engine.Policy {
 	return engine.Policy{
 		Strategy: engine.Strategy(p.Strategy), Size: p.Size, Every: time.Duration(p.Every),
-		MaxAsked: p.MaxAsked, Reminders: p.Reminders, Grace: time.Duration(p.Grace),
+		Accept: p.Accept, MaxAsked: p.MaxAsked, Reminders: p.Reminders, Grace: time.Duration(p.Grace),
 		Notice: time.Duration(p.Notice), Horizon: time.Duration(p.Horizon), Hours: engine.Hours(p.Hours),
 		WeekCap: p.WeekCap, FarCap: p.FarCap, ChainDepth: p.ChainDepth, Courtesy: p.Courtesy,
 		VoiceAfter: time.Duration(p.VoiceAfter), VoiceReply: time.Duration(p.VoiceReply),
@@ -229,7 +230,7 @@ func (h *Hours) UnmarshalText(text []byte) error {
 	from, until, ok := strings.Cut(string(text), "-")
 	f, okFrom := minutes(strings.TrimSpace(from))
 	u, okUntil := minutes(strings.TrimSpace(until))
-	if !ok || !okFrom || !okUntil || f > u {
+	if !ok || !okFrom || !okUntil || f >= u {
 		return fmt.Errorf("%q is not a time of day; write it as 08:00-21:00, the earlier hour first", text)
 	}
 	*h = Hours{From: f, Until: u}
