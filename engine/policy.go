@@ -17,6 +17,7 @@ type Policy struct {
 	Strategy   Strategy      `json:"strategy"`
 	Size       int           `json:"size"`        // people in a wave (waves)
 	Every      time.Duration `json:"every"`       // time between waves; also between reviews (adaptive)
+	Accept     float64       `json:"accept"`      // share of offers that people accept here, for adaptive; 0: not known
 	MaxAsked   int           `json:"max_asked"`   // people asked for one slot at most
 	Reminders  int           `json:"reminders"`   // reminders to people who did not answer, once nobody new is left
 	Grace      time.Duration `json:"grace"`       // between seeing a freed slot and the first wave: an edit is not a cancellation

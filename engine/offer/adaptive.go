@@ -86,6 +86,20 @@ func (m model) level(c curve, tau, accept float64) float64 {
 	return l
 }
 
+// The range in which a clinic's own acceptance is believed: a few openings can show anything.
+const (
+	leastAccept = .02
+	mostAccept  = .5
+)
+
+// informed replaces the published acceptance by the clinic's own where that is known.
+func (m model) informed(p engine.Policy) model {
+	if p.Accept > 0 {
+		m.accept = min(max(p.Accept, leastAccept), mostAccept)
+	}
+	return m
+}
+
 // review counts how many more people bring the expected pending yeses up to the level.
 func (m model) review(v View, p engine.Policy) Decision {
 	// Whole minutes, so that level looks at the same moments whenever it is asked.

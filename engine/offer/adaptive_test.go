@@ -45,6 +45,19 @@ func TestGoldenFirstWaves(t *testing.T) {
 	}
 }
 
+// A clinic that says how its people answer gets the sizes that go with it, within reason.
+func TestTheClinicsOwnAcceptance(t *testing.T) {
+	t.Parallel()
+	for accept, want := range map[float64]int{0: 8, .05: 13, .10: 8, .25: 3, .5: 2, 1: 2} {
+		p := allDay(engine.Adaptive)
+		p.Accept = accept
+		v := View{Now: start, Deadline: after(60), Eligible: list(60, engine.SMS)}
+		if got := Decide(v, p).Ask; got != want {
+			t.Errorf("%g: asks %d, want %d", accept, got, want)
+		}
+	}
+}
+
 func TestReplyCurves(t *testing.T) {
 	t.Parallel()
 	for channel, c := range standard.curves {

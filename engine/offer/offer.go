@@ -76,7 +76,7 @@ func Decide(v View, p engine.Policy) Decision {
 
 	var d Decision
 	if p.Strategy == engine.Adaptive {
-		d = standard.review(v, p)
+		d = standard.informed(p).review(v, p)
 		d.Next = v.Now.Add(every)
 	} else {
 		d = window(v, p, every)

@@ -330,6 +330,9 @@ func (c *checker) policy(at string, p *PolicyConfig) {
 	c.oneOf(at+".strategy", p.Strategy, string(engine.Adaptive), string(engine.Waves), string(engine.OneByOne))
 	c.between(at+".size", p.Size, 1, 100)
 	c.lasts(at+".every", p.Every, time.Minute, 24*time.Hour)
+	if p.Accept != 0 && !(p.Accept >= .02 && p.Accept <= .5) {
+		c.say(at+".accept", "is %v; it can be from 0.02 to 0.5, or 0 when it is not known.", p.Accept)
+	}
 	c.between(at+".max_asked", p.MaxAsked, 1, 1000)
 	c.between(at+".reminders", p.Reminders, 0, 3)
 	c.lasts(at+".grace", p.Grace, 0, time.Hour)
