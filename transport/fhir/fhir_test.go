@@ -347,6 +347,33 @@ func TestFaults(t *testing.T) {
 	if r := m.Apply(snapshot(t, c), now); r.Implausible == "" {
 		t.Fatal("an empty schedule was believed")
 	}
+	t.Run("empty changes", func(t *testing.T) { wantFault(t, looks["changes"](), engine.DMEMalformed) })
+}
+
+// TestNothingNew looks again where the newest resource was deleted, and where there never was one.
+func TestNothingNew(t *testing.T) {
+	w := newWorld(t)
+	c := w.client(t, nil)
+	if err := w.dme.SetFault("rosemont", "empty"); err != nil {
+		t.Fatal(err)
+	}
+	none, err := c.Snapshot(t.Context(), now, now.Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // a clinic that has nothing yet is no fault
+		if none, err = c.Changes(t.Context(), none.Cursor); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.dme.SetFault("rosemont", ""); err != nil {
+		t.Fatal(err)
+	}
+	for _, cursor := range []string{none.Cursor, now.Add(24 * time.Hour).Format(time.RFC3339Nano)} {
+		if _, err := c.Changes(t.Context(), cursor); err != nil {
+			t.Errorf("from %s: %v", cursor, err)
+		}
+	}
 }
 
 func TestSlowServer(t *testing.T) {

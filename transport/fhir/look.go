@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"relais/engine"
@@ -18,8 +19,9 @@ const firstReach = time.Hour
 func (c *Client) Changes(ctx context.Context, cursor string) (engine.Observation, error) {
 	from := c.cfg.Now().Add(-firstReach)
 	var since time.Time
+	at, guessed := strings.CutPrefix(cursor, guess)
 	if cursor != "" {
-		t, err := time.Parse(time.RFC3339Nano, cursor)
+		t, err := time.Parse(time.RFC3339Nano, at)
 		if err != nil {
 			return engine.Observation{}, failure(engine.DMERejected, "The place where the last look ended cannot be read.")
 		}
@@ -32,18 +34,47 @@ func (c *Client) Changes(ctx context.Context, cursor string) (engine.Observation
 	if err != nil {
 		return engine.Observation{}, err
 	}
+	if cursor != "" && !guessed && len(slots.list)+len(appts.list) == 0 {
+		if err := c.notEmptied(ctx); err != nil {
+			return engine.Observation{}, err
+		}
+	}
 	obs, err := c.observe(ctx, slots, appts)
 	if err != nil {
 		return engine.Observation{}, err
 	}
+	obs.Cursor = cursor
 	if mark := watermark(slots, appts); mark.After(since) {
-		since = mark
+		obs.Cursor = mark.UTC().Format(time.RFC3339Nano)
+	} else if cursor == "" {
+		obs.Cursor = guess + from.UTC().Format(time.RFC3339Nano)
 	}
-	if since.IsZero() {
-		since = from
-	}
-	obs.Cursor = since.UTC().Format(time.RFC3339Nano)
 	return obs, nil
+}
+
+// guess marks a cursor at which no resource was seen.
+const guess = "~"
+
+// notEmptied is asked when not even the resource that set the cursor shows any more. One resource
+// may have been deleted; a record system without any slot ahead has lost what it showed before.
+func (c *Client) notEmptied(ctx context.Context) error {
+	answer, err := c.do(ctx, call{method: http.MethodGet, path: "Slot", query: url.Values{
+		"start": {"ge" + stamp(c.cfg.Now())}, "_count": {"1"},
+	}})
+	if err != nil {
+		return looked(err)
+	}
+	if answer.status >= 300 {
+		return failure(engine.DMEMalformed, "The record system does not know Slot (%d); is the base URL right?", answer.status)
+	}
+	b, err := readBundle(answer.body, "searchset")
+	if err != nil {
+		return looked(err)
+	}
+	if len(b.Entry) == 0 {
+		return failure(engine.DMEMalformed, "The record system shows nothing of what it showed before.")
+	}
+	return nil
 }
 
 // Snapshot returns every slot and appointment that starts in [from, until). It fails unless every
@@ -64,11 +95,11 @@ func (c *Client) Snapshot(ctx context.Context, from, until time.Time) (engine.Ob
 		return engine.Observation{}, err
 	}
 	mark := watermark(slots, appts)
-	if mark.IsZero() {
-		mark = c.cfg.Now().Add(-firstReach)
-	}
 	obs.Complete, obs.From, obs.Until = true, from, until
 	obs.Cursor = mark.UTC().Format(time.RFC3339Nano)
+	if mark.IsZero() {
+		obs.Cursor = guess + c.cfg.Now().Add(-firstReach).UTC().Format(time.RFC3339Nano)
+	}
 	return obs, nil
 }
 
