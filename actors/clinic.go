@@ -2,6 +2,8 @@ package actors
 
 import (
 	"context"
+	"maps"
+	"sync/atomic"
 	"time"
 
 	"relais/actors/system"
@@ -16,17 +18,25 @@ import (
 type clinicActor struct {
 	r      *Relais
 	c      *clinic
-	open   map[engine.SlotID]bool
+	open   map[engine.SlotID]engine.Slot
 	status health.Status
+	// compared are the open slots that were held against the record system since it was last
+	// suspended.
+	compared map[engine.SlotID]bool
+	loading  bool     // after a panic: open is not complete yet
+	held     *compare // came meanwhile
 }
 
 func newClinicActor(r *Relais, c *clinic) *clinicActor {
-	return &clinicActor{r: r, c: c, open: map[engine.SlotID]bool{}, status: health.Starting}
+	return &clinicActor{
+		r: r, c: c, open: map[engine.SlotID]engine.Slot{}, status: health.Starting, compared: map[engine.SlotID]bool{},
+	}
 }
 
-// slotIs tells the clinic actor that a slot is under way, or over.
+// slotIs tells the clinic actor that a slot is under way, or over. A slot actor that was made anew
+// says so again.
 type slotIs struct {
-	id   engine.SlotID
+	slot engine.Slot
 	open bool
 }
 
@@ -34,17 +44,23 @@ type slotIs struct {
 type healthIs struct{ status health.Status }
 
 // compare asks it to hold every open slot against what the record system shows, after a full look.
-// free says whether a source is free there.
 type compare struct {
-	free map[string]bool
-	mine map[string]engine.BookingID // bookings of ours, by the slot's source
+	seen map[engine.SlotID]standingThere
+}
+
+// standingThere is a slot as the record system has it; the zero value is one that is gone.
+type standingThere struct {
+	free bool
+	why  string           // why it is not free, as slot.Taken has it
+	mine engine.BookingID // the booking of ours on it
 }
 
 // Receive implements system.Actor.
 func (a *clinicActor) Receive(c *system.Context, msg any) {
 	switch m := msg.(type) {
 	case system.Restarted:
-		system.Pipe(c, context.Background(), a.reload, func(open map[engine.SlotID]bool, err error) any { return reloaded{open, err} })
+		a.loading = true
+		system.Pipe(c, context.Background(), a.reload, func(open map[engine.SlotID]engine.Slot, err error) any { return reloaded{open, err} })
 	case reloaded:
 		a.reloaded(c, m)
 	case slotIs:
@@ -59,24 +75,24 @@ func (a *clinicActor) Receive(c *system.Context, msg any) {
 }
 
 type reloaded struct {
-	open map[engine.SlotID]bool
+	open map[engine.SlotID]engine.Slot
 	err  error
 }
 
 // reload finds the open slots again after a panic.
-func (a *clinicActor) reload(ctx context.Context) (map[engine.SlotID]bool, error) {
-	open := map[engine.SlotID]bool{}
+func (a *clinicActor) reload(ctx context.Context) (map[engine.SlotID]engine.Slot, error) {
+	open := map[engine.SlotID]engine.Slot{}
 	err := a.r.scan(ctx, a.c.ID, storage.KindSlot, func(rec storage.Record) error {
 		s, err := decodeSlot(rec)
 		if unfinished(s) {
-			open[s.Slot.ID] = true
+			open[s.Slot.ID] = s.Slot
 		}
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return open, a.r.redeliver(ctx, a.c, syncOrders)
+	return open, a.r.redeliver(ctx, a.c, func(o order) bool { return o.Do == deedFreed || o.Do == deedOccupied })
 }
 
 func (a *clinicActor) reloaded(c *system.Context, m reloaded) {
@@ -84,8 +100,18 @@ func (a *clinicActor) reloaded(c *system.Context, m reloaded) {
 		c.After(time.Second, system.Restarted{})
 		return
 	}
-	for id := range m.open {
-		a.open[id] = true
+	maps.Copy(a.open, m.open)
+	a.loading = false
+	if a.held != nil {
+		a.compare(*a.held)
+		a.held = nil
+	}
+	if a.status == health.Healthy {
+		for id, s := range m.open {
+			if !a.compared[id] {
+				a.c.sync.Send(compareOne{s})
+			}
+		}
 	}
 	a.c.sync.Send(tellHealth{})
 }
@@ -137,21 +163,18 @@ func (a *clinicActor) specialty(f engine.SlotFact) engine.Specialty {
 	return ""
 }
 
-// slot notes a slot that came or went. One that came while the health changed is told how it stands.
+// slot notes a slot that came or went. One that came after the others were compared is compared too.
 func (a *clinicActor) slot(m slotIs) {
-	switch {
-	case !m.open:
-		delete(a.open, m.id)
-	case !a.open[m.id]:
-		a.open[m.id] = true
-		switch a.status {
-		case health.Healthy:
-			a.r.slots.Ref(m.id).Send(slotInput{in: slot.Resume{}})
-			a.r.slots.Ref(m.id).Send(gateOpened{})
-		case health.Suspended:
-			a.r.slots.Ref(m.id).Send(slotInput{in: slot.Suspend{}})
-		case health.Starting, health.Checking:
+	id := m.slot.ID
+	if m.open {
+		a.open[id] = m.slot
+		delete(a.compared, id)
+		if a.status == health.Healthy {
+			a.c.sync.Send(compareOne{m.slot})
 		}
+	} else {
+		delete(a.open, id)
+		delete(a.compared, id)
 	}
 	a.r.opt.Metrics.OpenSlots(a.c.ID, len(a.open))
 	a.c.calendar.Send(openIs{len(a.open)})
@@ -162,31 +185,49 @@ func (a *clinicActor) done(c *system.Context, o order) {
 	a.r.commit(c, b, func(error) any { return nil })
 }
 
+// gates numbers the openings of all gates.
+var gates atomic.Uint64
+
 func (a *clinicActor) health(s health.Status) {
 	if s == a.status {
 		return
 	}
 	a.status = s
-	a.c.gate.Store(s == health.Healthy)
+	if s != health.Healthy {
+		a.c.gate.Store(0)
+	}
 	switch s {
 	case health.Suspended:
-		a.each(slotInput{in: slot.Suspend{}})
+		clear(a.compared)
+		for id := range a.open {
+			a.r.slots.Ref(id).Send(slotInput{in: slot.Suspend{}})
+		}
 	case health.Healthy:
-		a.each(gateOpened{})
-	case health.Starting, health.Checking:
-	}
-}
-
-func (a *clinicActor) each(msg any) {
-	for id := range a.open {
-		a.r.slots.Ref(id).Send(msg)
+		gate := gates.Add(1)
+		a.c.gate.Store(gate)
+		for id, s := range a.open {
+			if a.compared[id] {
+				a.r.slots.Ref(id).Send(gateOpened{gate})
+			} else { // it came since the comparison
+				a.c.sync.Send(compareOne{s})
+			}
+		}
+	case health.Starting:
+		clear(a.compared)
+	case health.Checking:
 	}
 }
 
 // compare holds every open slot against the record system: those that are not free there end,
-// the others go on. The record system's word comes before anything is sent.
+// the others go on. The record system's word comes before anything is sent: a slot takes the
+// comparison before it hears that the gate is open.
 func (a *clinicActor) compare(m compare) {
+	if a.loading {
+		a.held = &m
+		return
+	}
 	for id := range a.open {
+		a.compared[id] = true
 		a.r.slots.Ref(id).Send(m)
 	}
 	a.c.sync.Send(compared{})

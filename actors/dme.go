@@ -31,8 +31,9 @@ type dmeActor struct {
 	cursor   string
 	ready    bool
 	looking  bool
-	again    bool // a hint came during a look
-	full     bool // the next look is a complete one
+	looks    uint64 // begun, so that the result of one before a reload is told from the present one
+	again    bool   // a hint came during a look
+	full     bool   // the next look is a complete one
 	cancel   func()
 	writes   map[string]*write // by order
 	told     health.Status
@@ -62,6 +63,8 @@ type chainLink struct {
 
 type (
 	tellHealth struct{}
+	// compareOne asks for one slot to be held against the record system.
+	compareOne struct{ slot engine.Slot }
 	compared   struct{}
 	beat       struct{}
 	lookNow    struct{}
@@ -76,6 +79,7 @@ type (
 		err      error
 	}
 	looked struct {
+		n    uint64
 		obs  engine.Observation
 		full bool
 		err  error
@@ -96,8 +100,10 @@ func newDMEActor(r *Relais, c *clinic) *dmeActor {
 // Receive implements system.Actor.
 func (a *dmeActor) Receive(c *system.Context, msg any) {
 	switch m := msg.(type) {
-	case system.Started, system.Restarted:
-		a.load(c)
+	case system.Started:
+		a.load(c, false)
+	case system.Restarted:
+		a.load(c, true)
 	case dmeLoaded:
 		a.loaded(c, m)
 	case lookNow:
@@ -115,6 +121,8 @@ func (a *dmeActor) Receive(c *system.Context, msg any) {
 		a.kept(c, m)
 	case compared:
 		a.judge(c, health.Reconciled{})
+	case compareOne:
+		a.compareOne(m.slot)
 	case tellHealth:
 		a.c.boss.Send(healthIs{a.sync.Health.Status})
 	case showAgain:
@@ -135,7 +143,9 @@ func (a *dmeActor) syncKey() storage.Key {
 	return storage.Key{Clinic: a.c.ID, Kind: storage.KindSync, ID: "state"}
 }
 
-func (a *dmeActor) load(c *system.Context) {
+// load reads what was kept. again is set when this actor lost its memory, and with it what it had
+// promised to do.
+func (a *dmeActor) load(c *system.Context, again bool) {
 	system.PipeOn(a.r.commits, c, context.Background(), func(ctx context.Context) (dmeLoaded, error) {
 		l := dmeLoaded{versions: map[string]uint64{}}
 		rec, err := a.r.store.Get(ctx, a.syncKey())
@@ -152,6 +162,11 @@ func (a *dmeActor) load(c *system.Context) {
 			l.versions[rec.Key.ID] = rec.Version
 			return json.Unmarshal(rec.Data, &l.facts[len(l.facts)-1])
 		})
+		if err == nil && again {
+			err = a.r.redeliver(ctx, a.c, func(o order) bool {
+				return o.Fact != nil || o.Do == deedBook || o.Do == deedCancel
+			})
+		}
 		return l, err
 	}, func(l dmeLoaded, err error) any {
 		l.err = err
@@ -190,7 +205,8 @@ func (a *dmeActor) look(c *system.Context) {
 		return
 	}
 	a.looking, a.again = true, false
-	now := time.Now()
+	a.looks++
+	n, now := a.looks, time.Now()
 	h := a.sync.Health
 	full := a.full || a.cursor == "" || h.Status != health.Healthy || now.Sub(h.LastFull) >= fullEvery
 	a.full = false
@@ -204,7 +220,7 @@ func (a *dmeActor) look(c *system.Context) {
 		return dme.Changes(ctx, cursor)
 	}, func(obs engine.Observation, err error) any {
 		cancel()
-		return looked{obs, full, err}
+		return looked{n, obs, full, err}
 	})
 }
 
@@ -244,6 +260,9 @@ func (a *dmeActor) schedule(c *system.Context) {
 }
 
 func (a *dmeActor) looked(c *system.Context, m looked) {
+	if !a.ready || m.n != a.looks {
+		return
+	}
 	if m.err != nil {
 		a.full = a.full || m.full
 		a.judge(c, bad(m.err))
@@ -285,11 +304,24 @@ func (a *dmeActor) apply(c *system.Context, res schedule.Result, obs engine.Obse
 		orders = append(orders, a.orderFor(ch, len(orders)))
 	}
 	var views []scheduleView
-	seen := map[string]bool{}
-	for _, f := range res.Touched {
-		if source := slotOfFact(a.mirror, f); source != "" && !seen[source] {
+	seen := map[string]bool{"": true}
+	show := func(source string) {
+		if !seen[source] {
 			seen[source] = true
 			views = append(views, a.view(source))
+		}
+	}
+	for _, f := range res.Touched {
+		show(slotOfFact(a.mirror, f))
+	}
+	for _, ch := range res.Changes { // an appointment that moved touches the slot it left too
+		switch ch := ch.(type) {
+		case schedule.Freed:
+			show(ch.Slot.Source)
+		case schedule.Occupied:
+			show(ch.Slot.Source)
+		case schedule.Suspect:
+			show(ch.Slot.Source)
 		}
 	}
 	done := func(c *system.Context) {
@@ -342,7 +374,7 @@ func (a *dmeActor) kept(c *system.Context, m kept) {
 	if m.err != nil {
 		// What is in memory is not in the store: start again from what is.
 		a.r.opt.Logger.Error("the state of a record system could not be kept", "clinic", a.c.ID, "error", m.err)
-		a.ready = false
+		a.ready, a.keeping = false, nil
 		for _, w := range a.writes {
 			w.running = false
 		}
@@ -378,11 +410,14 @@ func (a *dmeActor) orderFor(ch schedule.Change, n int) order {
 // counts once, and one that is never promised is lost.
 func (a *dmeActor) batches(facts []schedule.Fact, orders []order) (batches []storage.Batch) {
 	b := storage.Batch{}
-	for _, o := range orders {
-		b.Effects = append(b.Effects, o.effect(a.c.ID))
-	}
 	if len(orders) > 0 {
 		b.Puts = append(b.Puts, a.putSync())
+	}
+	for _, o := range orders {
+		if len(b.Puts)+len(b.Effects) >= storage.MaxBatch/2 {
+			batches, b = append(batches, b), storage.Batch{}
+		}
+		b.Effects = append(b.Effects, o.effect(a.c.ID))
 	}
 	last := map[string]int{}
 	for i, f := range facts {
@@ -432,6 +467,9 @@ func (a *dmeActor) readAgain(c *system.Context, source string) {
 }
 
 func (a *dmeActor) reread(c *system.Context, m reread) {
+	if !a.ready {
+		return // a complete look follows
+	}
 	if m.err != nil {
 		a.full = true // the next look takes everything in again
 		a.judge(c, bad(m.err))
@@ -447,16 +485,42 @@ func (a *dmeActor) reread(c *system.Context, m reread) {
 
 // comparison is the whole mirror as open slots need it.
 func (a *dmeActor) comparison() compare {
-	m := compare{free: map[string]bool{}, mine: map[string]engine.BookingID{}}
-	for s, appt := range a.mirror.All() {
-		if a.mirror.Bookable(s.Source) {
-			m.free[s.Source] = true
-		}
-		if appt.Booking != "" {
-			m.mine[s.Source] = appt.Booking
-		}
+	m := compare{seen: map[engine.SlotID]standingThere{}}
+	for s := range a.mirror.All() {
+		m.seen[engine.NewSlotID(a.c.ID, s.Source, s.Start)] = a.standing(s)
 	}
 	return m
+}
+
+func (a *dmeActor) standing(s engine.SlotFact) standingThere {
+	appt, _ := a.mirror.Occupant(s.Source)
+	there := standingThere{free: a.mirror.Bookable(s.Source), mine: appt.Booking}
+	switch {
+	case there.free:
+	case s.Status == engine.SlotGone:
+		there.why = schedule.Gone
+	case s.Status == engine.SlotBlocked, s.Status == engine.SlotUnknown:
+		there.why = schedule.Blocked
+	default:
+		there.why = schedule.Taken
+	}
+	return there
+}
+
+// compareOne holds a slot against the record system that came after the others were compared, and
+// lets it send. While the record system is not trusted there is nothing to compare with: all slots
+// are compared before the gate opens again.
+func (a *dmeActor) compareOne(s engine.Slot) {
+	gate := a.c.gate.Load()
+	if !a.ready || a.sync.Health.Status != health.Healthy || gate == 0 {
+		return
+	}
+	m := compare{seen: map[engine.SlotID]standingThere{}}
+	if f, ok := a.mirror.Slot(s.Source); ok && f.Start.Equal(s.Start) {
+		m.seen[s.ID] = a.standing(f)
+	}
+	a.r.slots.Ref(s.ID).Send(m)
+	a.r.slots.Ref(s.ID).Send(gateOpened{gate})
 }
 
 // judge lets the rules decide about trust, and spreads the news.
@@ -507,13 +571,17 @@ func when(t time.Time) *time.Time {
 	return &t
 }
 
-// hold suspends the clinic by hand, or ends that.
+// hold suspends the clinic by hand, or ends that. The answer comes when it is kept.
 func (a *dmeActor) hold(c *system.Context, m *holdAsk) {
+	if !a.ready {
+		m.Reply(struct{}{}, engine.Errorf(engine.Unavailable, "the record system's state is still being loaded; try again in a moment"))
+		return
+	}
 	a.judge(c, health.HeldBy{User: m.Req})
 	if m.Req == "" {
 		a.mirror.Believe() // a person has looked
 		a.full = true
 		a.nudged(c)
 	}
-	m.Reply(struct{}{}, nil)
+	a.keepSync(c, func(*system.Context) { m.Reply(struct{}{}, nil) })
 }

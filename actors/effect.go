@@ -49,7 +49,15 @@ type order struct {
 
 // orderID makes identifiers that sort by who ordered, then when.
 func orderID(from string, version uint64, n int) string {
-	return fmt.Sprintf("%s/%012d/%03d", from, version, n)
+	return fmt.Sprintf("%s/%012d/%05d", from, version, n)
+}
+
+// concerns reports whether a slot ordered it, or carries it out.
+func (o order) concerns(c *clinic, id engine.SlotID) bool {
+	if o.Fact != nil {
+		return engine.NewSlotID(c.ID, o.Fact.Source, o.Fact.Start) == id
+	}
+	return o.Slot == id
 }
 
 func (o order) effect(c engine.ClinicID) storage.Effect {

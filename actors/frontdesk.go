@@ -206,10 +206,17 @@ func (r *Relais) Act(ctx context.Context, id engine.ClinicID, sid engine.SlotID,
 		if !ok || e.Clinic != id {
 			return desk.Card{}, engine.Errorf(engine.NotFound, "there is no such entry on the waitlist")
 		}
-		if e.Status != engine.Waiting && e.Status != engine.Snoozed {
+		if !mayClaim(e) {
 			return desk.Card{}, engine.Errorf(engine.Conflict, "this person is not waiting any more")
 		}
 		staff.For = &engine.Candidate{Entry: e.ID, Patient: e.Patient, Class: e.Class, Channel: engine.Desk, Current: e.Current}
+		s, err := r.slotState(ctx, c, sid)
+		if err != nil {
+			return desk.Card{}, err
+		}
+		if e.Current != nil && !e.Current.Start.After(s.Slot.Start) {
+			staff.For.Current = nil // only a later appointment is given up
+		}
 	}
 	s, err := system.AskIn[staffAct, slot.State](ctx, r.slots, sid, staffAct{staff, key})
 	if err != nil {
@@ -271,13 +278,6 @@ func (r *Relais) Enrol(ctx context.Context, id engine.ClinicID, _ engine.UserID,
 		if contact.Phone == "" && contact.Email == "" {
 			return desk.Person{}, engine.Errorf(engine.Invalid, "channel %s needs an address", ch)
 		}
-		out, err := r.optedOut(ctx, contact)
-		if err != nil {
-			return desk.Person{}, err
-		}
-		if out {
-			contact.OptedOut = now
-		}
 		p.Contacts = append(p.Contacts, contact)
 	}
 	e := engine.Entry{
@@ -303,10 +303,31 @@ func (r *Relais) optedOut(ctx context.Context, c engine.Contact) (bool, error) {
 	return true, nil
 }
 
+// heed marks the patient's contacts that are on the list of opt-outs.
+func (r *Relais) heed(ctx context.Context, p *engine.Patient) error {
+	p.Contacts = slices.Clone(p.Contacts)
+	for i, contact := range p.Contacts {
+		out, err := r.optedOut(ctx, contact)
+		if err != nil {
+			return err
+		}
+		if out && contact.OptedOut.IsZero() {
+			p.Contacts[i].OptedOut = time.Now().UTC()
+		}
+	}
+	return nil
+}
+
 // Add puts new patients and their entries on the waitlist, all or nothing. It fails with
-// engine.Conflict when one of them is there already.
+// engine.Conflict when one of them is there already. Contacts that opted out before stay so.
 func (r *Relais) Add(ctx context.Context, patients []engine.Patient, entries []engine.Entry) error {
 	b := storage.Batch{}
+	patients = slices.Clone(patients)
+	for i := range patients {
+		if err := r.heed(ctx, &patients[i]); err != nil {
+			return err
+		}
+	}
 	for _, p := range patients {
 		b.Puts = append(b.Puts, storage.Put{Key: patientKey(p), Data: encode(p)})
 	}

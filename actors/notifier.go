@@ -32,7 +32,12 @@ type notifier struct {
 	phase   load
 	queue   []any
 	cancel  func()
-	open    *atomic.Bool // false: an offer's message that has not left any carrier's queue is dropped
+	known   bool                      // it was loaded before
+	again   bool                      // what was promised must be carried out again after the next load
+	asked   map[engine.AttemptID]bool // waiting for the slot's word
+	open    *atomic.Bool              // false: an offer's message that waits at a carrier's door must not leave
+	closing bool                      // an order to close was heard, and hush: the last word on suspension
+	hush    bool
 }
 
 type (
@@ -44,6 +49,8 @@ type (
 		preloadOffer
 		err error
 	}
+	// askAgain asks the slot again when its word was lost.
+	askAgain struct{ attempt engine.AttemptID }
 	// suspension says whether the slot lets messages leave.
 	suspension struct{ on bool }
 	// mayLeave is the slot's word on one message.
@@ -59,8 +66,9 @@ type (
 	receiptAsk   = system.Request[engine.Receipt, struct{}]
 	offerAsk     = system.Request[readState, reach.State]
 	offerWritten struct {
-		work offerWork
-		err  error
+		work  offerWork
+		err   error
+		fresh []storage.Record // after storage.ErrStale
 	}
 	offerWork struct {
 		in      []reach.Input // taken together, in one commit
@@ -83,7 +91,7 @@ const (
 )
 
 func newNotifier(r *Relais, id engine.OfferID) *notifier {
-	return &notifier{r: r, id: id, open: new(atomic.Bool)}
+	return &notifier{r: r, id: id, open: new(atomic.Bool), asked: map[engine.AttemptID]bool{}}
 }
 
 // Receive implements system.Actor.
@@ -91,7 +99,12 @@ func (a *notifier) Receive(c *system.Context, msg any) {
 	switch m := msg.(type) {
 	case system.Started, system.Stopped:
 	case system.Restarted:
+		a.again = true
 		a.load(c)
+	case reload:
+		if a.phase == unloaded {
+			a.load(c)
+		}
 	case preloadOffer:
 		if a.phase == unloaded {
 			a.loaded(c, m)
@@ -99,7 +112,7 @@ func (a *notifier) Receive(c *system.Context, msg any) {
 	case loadedOffer:
 		if m.err != nil {
 			a.phase = unloaded
-			c.After(time.Second, wake{})
+			c.After(time.Second, reload{})
 			return
 		}
 		a.loaded(c, m.preloadOffer)
@@ -110,10 +123,14 @@ func (a *notifier) Receive(c *system.Context, msg any) {
 	case mayLeave:
 		a.leave(c, m)
 	default:
-		if o, ok := msg.(order); ok && o.Do == deedClose {
-			a.open.Store(false) // what waits for its turn at the carrier's door stays here
+		switch m := msg.(type) { // what waits for its turn at the carrier's door stays here at once
+		case order:
+			a.closing = a.closing || m.Do == deedClose
+		case suspension:
+			a.hush = m.on
 		}
-		if a.phase == unloaded {
+		a.gauge()
+		if a.phase == unloaded || (a.phase == idle && a.c == nil) {
 			a.load(c)
 		}
 		if a.phase != idle {
@@ -135,26 +152,39 @@ func (a *notifier) load(c *system.Context) {
 		return
 	}
 	a.phase = loading
-	system.PipeOn(a.r.commits, c, context.Background(), func(ctx context.Context) (preloadOffer, error) {
+	again, known, version := a.again, a.known, a.version
+	system.PipeOn(a.r.commits, c, context.Background(), func(ctx context.Context) (p preloadOffer, err error) {
 		rec, err := a.r.store.Get(ctx, a.key())
-		if errors.Is(err, storage.ErrNotFound) {
-			return preloadOffer{}, nil
+		switch {
+		case err == nil:
+			p.version = rec.Version
+			err = json.Unmarshal(rec.Data, &p.record)
+		case errors.Is(err, storage.ErrNotFound):
+			err = nil
 		}
-		if err != nil {
-			return preloadOffer{}, err
+		if err == nil && (again || (known && p.version != version)) {
+			err = a.r.redeliver(ctx, a.c, func(o order) bool { return o.Offer == a.id && o.Do != deedBook })
 		}
-		p := preloadOffer{version: rec.Version}
-		return p, json.Unmarshal(rec.Data, &p.record)
+		return p, err
 	}, func(p preloadOffer, err error) any { return loadedOffer{p, err} })
 }
 
 func (a *notifier) loaded(c *system.Context, p preloadOffer) {
 	a.c = a.r.clinicOf(a.id.Slot())
-	a.record, a.version, a.phase = p.record, p.version, idle
-	a.open.Store(!a.record.State.Closed)
+	if a.known && a.version == p.version { // a commit failed, and changed nothing
+		a.phase, a.again = idle, false
+		a.next(c)
+		return
+	}
+	if a.again || a.known { // what the slot said of suspension may have been lost
+		a.r.slots.Ref(a.id.Slot()).Send(standAsk{a.id, c.Self()})
+	}
+	a.record, a.version, a.phase, a.again, a.known = p.record, p.version, idle, false, true
+	clear(a.asked)
+	a.gauge()
 	if a.version > 0 {
-		w := offerWork{in: []reach.Input{reach.Recovered{}}}
-		if !a.c.gate.Load() { // the slot says when this ends
+		w := offerWork{in: append([]reach.Input{reach.Recovered{}}, a.optOuts()...)}
+		if a.c.gate.Load() == 0 { // the slot says when this ends
 			w.in = append(w.in, reach.Suspend{})
 		}
 		a.step(c, w)
@@ -178,16 +208,26 @@ func (a *notifier) next(c *system.Context) {
 }
 
 func (a *notifier) take(c *system.Context, msg any) {
+	if q, ok := msg.(*receiptAsk); ok && a.version == 0 {
+		q.Reply(struct{}{}, engine.Errorf(engine.NotFound, "there is no such offer"))
+		return
+	}
+	if a.c == nil {
+		return // nobody opened that slot
+	}
 	switch m := msg.(type) {
 	case order:
 		a.order(c, m)
 	case offerInput:
-		a.step(c, offerWork{in: m.in, done: m.done})
-	case *receiptAsk:
-		if a.version == 0 {
-			m.Reply(struct{}{}, engine.Errorf(engine.NotFound, "there is no such offer"))
+		if m.done != "" && slices.Contains(a.record.Seen, m.done) {
 			return
 		}
+		a.step(c, offerWork{in: m.in, done: m.done})
+	case askAgain:
+		if a.asked[m.attempt] {
+			a.ask(c, m.attempt)
+		}
+	case *receiptAsk:
 		a.step(c, offerWork{in: []reach.Input{reach.Receipt{Receipt: m.Req}}, receipt: m})
 	case *offerAsk:
 		m.Reply(a.record.State, nil)
@@ -260,7 +300,7 @@ const mostSeen = 32
 
 // step decides on one or more inputs at once, and commits.
 func (a *notifier) step(c *system.Context, w offerWork) {
-	now := time.Now().UTC().Round(time.Millisecond)
+	now := time.Now().UTC() // not rounded: a time before Wake would wake the offer again and again
 	w.next = offerRecord{State: a.record.State, Seen: a.record.Seen}
 	for _, in := range w.in {
 		s, effects, err := reach.Step(w.next.State, in, now, a.c.Policy)
@@ -286,7 +326,13 @@ func (a *notifier) step(c *system.Context, w offerWork) {
 	}
 	b := a.batch(&w, now)
 	a.phase = committing
-	a.r.commit(c, b, func(err error) any { return offerWritten{w, err} })
+	system.PipeOn(a.r.commits, c, context.Background(), func(ctx context.Context) ([]storage.Record, error) {
+		err := a.r.store.Commit(ctx, b)
+		if errors.Is(err, storage.ErrStale) {
+			return a.r.reread(ctx, b), err
+		}
+		return nil, err
+	}, func(fresh []storage.Record, err error) any { return offerWritten{w, err, fresh} })
 }
 
 func (a *notifier) batch(w *offerWork, now time.Time) storage.Batch {
@@ -357,13 +403,56 @@ func (a *notifier) written(c *system.Context, m offerWritten) {
 		a.finish(c, w)
 		return
 	}
-	if w.receipt != nil {
-		w.receipt.Reply(struct{}{}, unavailable(m.err)) // the carrier will say it again
+	moved := false
+	for _, rec := range m.fresh {
+		var p engine.Patient
+		switch {
+		case rec.Key == a.key():
+			moved = rec.Version != a.version
+		case rec.Key.Kind == storage.KindPatient && json.Unmarshal(rec.Data, &p) == nil:
+			a.r.waitlist.putPatient(p, rec.Version)
+		}
+	}
+	if errors.Is(m.err, storage.ErrStale) && !moved { // the patient was changed at the same moment
+		a.step(c, offerWork{in: w.in, done: w.done, receipt: w.receipt})
 		return
 	}
-	// The store did not take it, or the patient was changed at the same moment. Both pass; nothing
-	// was sent, and the same input comes again.
-	c.After(time.Second, offerInput{in: w.in, done: w.done})
+	// Whether a commit that failed took place is not known, so the store is read first. What was to
+	// be done then goes before everything that came after it.
+	a.phase = unloaded
+	switch {
+	case w.receipt != nil:
+		w.receipt.Reply(struct{}{}, unavailable(m.err)) // the carrier will say it again
+	case engine.CodeOf(m.err) == engine.Invalid:
+		a.r.opt.Logger.Error("an offer's change is beyond the store's limits", "offer", a.id, "error", m.err)
+	default:
+		a.queue = slices.Insert(a.queue, 0, any(offerInput{in: w.in, done: w.done}))
+	}
+	if moved {
+		a.load(c)
+		return
+	}
+	c.After(time.Second, reload{})
+}
+
+// gauge says to the messages at a carrier's door whether they may leave.
+func (a *notifier) gauge() {
+	s := a.record.State
+	a.open.Store(s.Offer != "" && !s.Closed && !s.Suspended && !a.closing && !a.hush)
+}
+
+// optOuts are the channels that the person has left since this offer was made.
+func (a *notifier) optOuts() []reach.Input {
+	p, _, _ := a.r.waitlist.patient(a.record.State.Person.Patient)
+	var out []reach.Input
+	for _, was := range a.record.State.Person.Contacts {
+		for _, c := range p.Contacts {
+			if c.Channel == was.Channel && c.Phone == was.Phone && c.Email == was.Email && was.OptedOut.IsZero() && !c.OptedOut.IsZero() {
+				out = append(out, reach.OptOut{Channel: c.Channel})
+			}
+		}
+	}
+	return out
 }
 
 // finish makes a decision visible and carries it out.
@@ -371,11 +460,12 @@ func (a *notifier) finish(c *system.Context, w offerWork) {
 	before := a.record.State
 	a.record = w.next
 	s := a.record.State
+	a.gauge()
+	if before.Offer == "" && s.Offer != "" {
+		a.r.replies.know(a.c, s, a.r.waitlist.asking(s.Person.Patient, s.Offer))
+	}
 	if s.Closed {
-		a.open.Store(false)
-	} else if before.Offer == "" && s.Offer != "" {
-		a.open.Store(true)
-		a.r.replies.know(a.c, s)
+		a.r.replies.over(a.id)
 	}
 	for _, o := range w.orders {
 		a.r.carryOut(a.c, o)
@@ -424,17 +514,27 @@ const courtesyWait = 10 * time.Second
 // about says whether a message concerns an open offer, so that it must not leave once that is over.
 func about(k engine.MessageKind) bool { return k == engine.MsgOffer || k == engine.MsgReminder }
 
+// askAgainAfter is how long the slot's word may take: it is lost when the slot's actor fails.
+const askAgainAfter = 5 * time.Second
+
 // ask asks the slot whether an offer's message may leave; other messages go at once.
 func (a *notifier) ask(c *system.Context, id engine.AttemptID) {
 	d, ok := a.delivery(id)
-	if !ok {
+	if !ok || d.Status != reach.Sending {
+		return
+	}
+	if out := a.optOuts(); out != nil { // the word of it has not come here yet
+		later := reach.Handed{Attempt: id, Outcome: engine.Outcome{Status: engine.Failed, Reason: engine.Dropped, Retry: true}}
+		a.queue = append(a.queue, offerInput{in: append(out, later)})
 		return
 	}
 	if about(d.Kind) {
+		a.asked[id] = true
 		a.r.slots.Ref(a.id.Slot()).Send(leaveAsk{a.id, id, c.Self()})
+		c.After(askAgainAfter, askAgain{id})
 		return
 	}
-	if (d.Kind == engine.MsgTaken || d.Kind == engine.MsgWithdrawn) && !a.c.gate.Load() {
+	if (d.Kind == engine.MsgTaken || d.Kind == engine.MsgWithdrawn) && a.c.gate.Load() == 0 {
 		// A courtesy can wait until the record system is trusted again; only answers cannot.
 		a.queue = append(a.queue, handed(id, engine.Outcome{
 			Status: engine.Failed, Reason: engine.Dropped, Retry: true, Wait: courtesyWait,
@@ -446,9 +546,10 @@ func (a *notifier) ask(c *system.Context, id engine.AttemptID) {
 
 func (a *notifier) leave(c *system.Context, m mayLeave) {
 	d, ok := a.delivery(m.attempt)
-	if !ok || d.Status != reach.Sending {
+	if !ok || d.Status != reach.Sending || !a.asked[m.attempt] { // asked twice, answered twice
 		return
 	}
+	delete(a.asked, m.attempt)
 	switch m.verdict {
 	case leaveYes:
 		a.send(c, d)
@@ -474,7 +575,7 @@ func (a *notifier) send(c *system.Context, d reach.Delivery) {
 	m := a.message(d)
 	sender := a.r.opt.Senders[d.Channel]
 	if about(d.Kind) {
-		m.Still = a.open.Load
+		m.Still = a.still()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), sendWithin)
 	first := d.Kind == engine.MsgOffer
@@ -492,11 +593,21 @@ func (a *notifier) send(c *system.Context, d reach.Delivery) {
 				o = engine.Outcome{Status: engine.Failed, Reason: engine.RateLimited, Retry: true}
 			}
 		}
+		if o.Status == engine.Failed && o.Reason == engine.Dropped {
+			o.Retry = true // held back by still; an offer that is over drops it for good
+		}
 		if first && o.Status == engine.Accepted {
 			a.r.slots.Ref(a.id.Slot()).Send(firstLeft{time.Now()})
 		}
 		return handed(d.ID, o)
 	})
+}
+
+// still says, from any goroutine and to the last moment, whether a message about the offer may leave.
+// It asks the slot's own word too, which does not hang on this actor being well.
+func (a *notifier) still() func() bool {
+	open, gate, waitlist, patient, id := a.open, &a.c.gate, a.r.waitlist, a.record.State.Person.Patient, a.id
+	return func() bool { return open.Load() && gate.Load() != 0 && waitlist.asking(patient, id) }
 }
 
 // facts is what messages of this offer may say.

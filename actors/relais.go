@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -66,9 +67,10 @@ type clinic struct {
 	sync     system.Ref // the dme actor
 	calendar system.Ref
 	seq      atomic.Uint64 // newest sequence of the calendar
-	// gate is open while messages may leave: the record system was seen whole since the process
-	// started and can be trusted.
-	gate atomic.Bool
+	// gate is not 0 while messages may leave: the record system was seen whole since the process
+	// started and can be trusted. It counts the times it was opened, so that a slot which has not
+	// been compared since the last time is told from one that has.
+	gate atomic.Uint64
 }
 
 func (c *clinic) query(s engine.Slot, now time.Time) match.Query {
@@ -200,18 +202,19 @@ func (r *Relais) load(ctx context.Context, c *clinic) error {
 				r.waitlist.opened(o.Patient, o.ID, o.Entry)
 			}
 		}
-		c.boss.Send(slotIs{id: s.Slot.ID, open: true})
+		c.boss.Send(slotIs{slot: s.Slot, open: true})
 		return r.slots.Send(s.Slot.ID, preload{state: s, version: rec.Version})
 	})
 	if err != nil {
 		return err
 	}
+	r.endForeign(c)
 	err = r.scan(ctx, c.ID, storage.KindOffer, func(rec storage.Record) error {
 		var o offerRecord
 		if err := json.Unmarshal(rec.Data, &o); err != nil {
 			return err
 		}
-		r.replies.know(c, o.State)
+		r.replies.know(c, o.State, r.waitlist.asking(o.State.Person.Patient, o.State.Offer))
 		if o.State.Wake.IsZero() && !inFlight(o.State) {
 			return nil
 		}
@@ -220,35 +223,67 @@ func (r *Relais) load(ctx context.Context, c *clinic) error {
 	if err != nil {
 		return err
 	}
+	promised, err := r.promised(ctx, c, "") // before anybody can promise more, or some would come twice
+	if err != nil {
+		return err
+	}
 	c.sync = r.sys.Spawn("dme", string(c.ID), func() system.Actor { return newDMEActor(r, c) })
-	return r.redeliver(ctx, c, "")
+	for _, o := range promised {
+		r.carryOut(c, o)
+	}
+	return nil
 }
 
-// redeliver carries out what the store says was promised and not done. from is who ordered it, or
-// "" for everybody.
-func (r *Relais) redeliver(ctx context.Context, c *clinic, from string) error {
-	after := from
-	for {
+// endForeign ends open offers of entries that won another slot: the crash may have come before that
+// slot could say so.
+func (r *Relais) endForeign(c *clinic) {
+	for entry, offers := range r.waitlist.foreign(c.ID) {
+		for _, o := range offers {
+			r.slots.Ref(o.Slot()).Send(slotInput{in: slot.EntryGone{Entry: entry}})
+		}
+	}
+}
+
+// promised reads what the store says was promised and not done. from is how the orders' identifiers
+// begin, or "" for all.
+func (r *Relais) promised(ctx context.Context, c *clinic, from string) ([]order, error) {
+	var orders []order
+	for after := from; ; {
 		page, err := r.store.Outbox(ctx, c.ID, after, pageSize)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, e := range page {
-			if len(e.ID) < len(from) || e.ID[:len(from)] != from {
-				return nil
+			if !strings.HasPrefix(e.ID, from) {
+				return orders, nil
 			}
 			o := order{}
 			if err := json.Unmarshal(e.Data, &o); err != nil {
-				return fmt.Errorf("effect %s: %w", e.ID, err)
+				return nil, fmt.Errorf("effect %s: %w", e.ID, err)
 			}
 			o.ID = e.ID
-			r.carryOut(c, o)
+			orders = append(orders, o)
 		}
 		if len(page) < pageSize {
-			return nil
+			return orders, nil
 		}
 		after = page[len(page)-1].ID
 	}
+}
+
+// redeliver carries out again, for an actor that lost its memory, what was promised and not done,
+// where mine says that it concerns the actor. Whoever does it takes each order once.
+func (r *Relais) redeliver(ctx context.Context, c *clinic, mine func(order) bool) error {
+	orders, err := r.promised(ctx, c, "")
+	if err != nil {
+		return err
+	}
+	for _, o := range orders {
+		if mine(o) {
+			r.carryOut(c, o)
+		}
+	}
+	return nil
 }
 
 // carryOut hands an order of the outbox to the actor that does it.

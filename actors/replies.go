@@ -45,13 +45,13 @@ func newReplies() *replies {
 	return &replies{phones: map[engine.Phone][]known{}, offers: map[engine.OfferID][]engine.Phone{}}
 }
 
-func (r *replies) know(c *clinic, s reach.State) {
+func (r *replies) know(c *clinic, s reach.State, open bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s.Offer == "" || r.offers[s.Offer] != nil {
+	now := time.Now()
+	if s.Offer == "" || r.offers[s.Offer] != nil || now.After(s.Slot.Start) {
 		return
 	}
-	now := time.Now()
 	for _, contact := range s.Person.Contacts {
 		if contact.Phone == "" || slices.Contains(r.offers[s.Offer], contact.Phone) {
 			continue
@@ -63,7 +63,7 @@ func (r *replies) know(c *clinic, s reach.State) {
 			}
 			return past
 		})
-		list = append(list, known{c, s.Offer, s.Slot.Start, s.Started, s.Person.Lang, !s.Closed})
+		list = append(list, known{c, s.Offer, s.Slot.Start, s.Started, s.Person.Lang, open})
 		slices.SortFunc(list, func(a, b known) int { return cmp.Or(a.made.Compare(b.made), cmp.Compare(a.offer, b.offer)) })
 		r.phones[contact.Phone] = list[max(0, len(list)-mostKnown):]
 		r.offers[s.Offer] = append(r.offers[s.Offer], contact.Phone)
@@ -128,6 +128,27 @@ func (r *Relais) Reply(ctx context.Context, in engine.Reply) (engine.Answer, err
 			several = open
 		}
 		c, offer = last.clinic, last.offer
+		if several != nil && (in.Intent == engine.Yes || in.Intent == engine.No || in.Intent == engine.Choice) {
+			if chosen, ok := choose(several, in); ok {
+				c, offer, several = chosen.clinic, chosen.offer, nil
+				in.Intent = engine.Yes
+			} else {
+				offer = ""
+			}
+		} else if in.Intent == engine.Choice {
+			in.Intent = engine.Unclear // a number, and nothing to choose from
+		}
+		var first engine.Intent
+		if first, offer, err = r.pin(ctx, in, offer); err != nil {
+			return engine.Answer{}, err
+		}
+		in.Intent = first
+		if offer == "" {
+			return r.which(ctx, open, last, in)
+		}
+		if c = r.clinicOf(offer.Slot()); c == nil {
+			return plain(in), nil
+		}
 	}
 	state, err := r.offerState(ctx, offer)
 	if err != nil {
@@ -143,22 +164,9 @@ func (r *Relais) Reply(ctx context.Context, in engine.Reply) (engine.Answer, err
 		return say(engine.AnsHelp), nil
 	case engine.Unclear:
 		return say(engine.AnsUnclear), r.keepUnclear(ctx, c, offer, in)
-	case engine.Yes, engine.No, engine.Choice:
-	case engine.Stop, engine.Start:
-	}
-	if several != nil {
-		chosen, ok := choose(several, in)
-		if !ok {
-			return r.which(ctx, several, lang)
-		}
-		c, offer = chosen.clinic, chosen.offer
-		if state, err = r.offerState(ctx, offer); err != nil {
-			return engine.Answer{}, err
-		}
-		facts = r.facts(c, state)
-		in.Intent = engine.Yes
-	} else if in.Intent == engine.Choice {
+	case engine.Choice: // of one offer that was named: there is nothing to choose
 		return say(engine.AnsUnclear), nil
+	case engine.Yes, engine.No, engine.Stop, engine.Start:
 	}
 	kind, err := system.AskIn[slot.Reply, engine.AnswerKind](ctx, r.slots, offer.Slot(), slot.Reply{
 		Offer: offer, Yes: in.Intent == engine.Yes, Channel: in.Channel, ID: in.ID,
@@ -192,7 +200,47 @@ func choose(several []known, in engine.Reply) (known, bool) {
 	return known{}, false
 }
 
-func (r *Relais) which(ctx context.Context, several []known, lang engine.Lang) (engine.Answer, error) {
+// replyRecord is what a reply was understood as, so that the same reply means the same when the
+// carrier brings it again after other offers came and went.
+type replyRecord struct {
+	Intent engine.Intent  `json:"intent"`
+	Offer  engine.OfferID `json:"offer"` // "" when it did not say which
+}
+
+func replyKey(id string) storage.Key {
+	return storage.Key{Clinic: storage.Shared, Kind: storage.KindReply, ID: digest(id)}
+}
+
+// pin keeps which offer a reply by telephone number is about, and returns what was kept the first
+// time. It is durable before the reply has an effect.
+func (r *Relais) pin(ctx context.Context, in engine.Reply, offer engine.OfferID) (engine.Intent, engine.OfferID, error) {
+	if in.ID == "" || in.Intent == engine.Help || in.Intent == engine.Unclear { // these change nothing, or count themselves
+		return in.Intent, offer, nil
+	}
+	now := replyRecord{in.Intent, offer}
+	err := r.store.Commit(ctx, storage.Batch{Puts: []storage.Put{{Key: replyKey(in.ID), Data: encode(now)}}})
+	if errors.Is(err, storage.ErrStale) {
+		rec, err := r.store.Get(ctx, replyKey(in.ID))
+		if err == nil {
+			err = json.Unmarshal(rec.Data, &now)
+		}
+		if err != nil {
+			return "", "", unavailable(err)
+		}
+		return now.Intent, now.Offer, nil
+	}
+	if err != nil {
+		return "", "", unavailable(err)
+	}
+	return now.Intent, now.Offer, nil
+}
+
+// which asks which of several offers is meant.
+func (r *Relais) which(ctx context.Context, several []known, last known, in engine.Reply) (engine.Answer, error) {
+	if len(several) == 0 {
+		several = []known{last}
+	}
+	lang := cmp.Or(in.Lang, last.lang)
 	facts := make([]wording.Facts, 0, len(several))
 	for _, k := range several {
 		s, err := r.offerState(ctx, k.offer)
@@ -265,12 +313,19 @@ func (r *Relais) offerState(ctx context.Context, o engine.OfferID) (reach.State,
 // keepUnclear puts a reply that nobody could read on the slot's timeline, for the front desk.
 func (r *Relais) keepUnclear(ctx context.Context, c *clinic, o engine.OfferID, in engine.Reply) error {
 	text := []rune(in.Text)
-	err := r.store.Commit(ctx, storage.Batch{Events: []storage.Event{{
+	b := storage.Batch{Events: []storage.Event{{
 		Clinic: c.ID, Subject: string(o.Slot()), At: time.Now().UTC(),
 		Data: encode(eventData{Event: "unclear", Offer: o, Detail: map[string]string{
 			"channel": string(in.Channel), "text": string(text[:min(len(text), 1600)]),
 		}}),
-	}}})
+	}}}
+	if in.ID != "" {
+		b.Puts = []storage.Put{{Key: replyKey(in.ID), Data: encode(replyRecord{in.Intent, o})}}
+	}
+	err := r.store.Commit(ctx, b)
+	if errors.Is(err, storage.ErrStale) {
+		return nil // the carrier brought it before
+	}
 	if err != nil {
 		return unavailable(err)
 	}
@@ -296,6 +351,11 @@ func (r *Relais) consent(ctx context.Context, in engine.Reply, offer engine.Offe
 			}
 			if in.Channel != engine.EmailMail && c.Phone != "" && phone == "" {
 				phone = c.Phone
+			}
+		}
+		for _, d := range s.Deliveries {
+			if d.ID == in.Attempt && s.Person.Contacts[d.Contact].Phone != "" {
+				phone = s.Person.Contacts[d.Contact].Phone // the one that was called
 			}
 		}
 	} else if _, last, ok := r.replies.of(phone); ok {
@@ -329,7 +389,7 @@ func (r *Relais) optOut(ctx context.Context, phone engine.Phone, email engine.Em
 			b.Puts = append(b.Puts, storage.Put{Key: key, Expect: rec.Version, Data: encode(map[string]time.Time{"at": now}), Delete: !stop})
 		}
 		if reply != "" { // a replayed START must not undo a later STOP
-			b.Puts = append(b.Puts, storage.Put{Key: storage.Key{Clinic: storage.Shared, Kind: storage.KindReply, ID: digest(reply)}, Data: []byte("{}")})
+			b.Puts = append(b.Puts, storage.Put{Key: replyKey(reply), Data: []byte("{}")})
 		}
 		var changed []stored[engine.Patient]
 		for _, id := range patients {
@@ -353,7 +413,7 @@ func (r *Relais) optOut(ctx context.Context, phone engine.Phone, email engine.Em
 		err = r.store.Commit(ctx, b)
 		if errors.Is(err, storage.ErrStale) && try < mostRetries {
 			if reply != "" {
-				if _, err := r.store.Get(ctx, storage.Key{Clinic: storage.Shared, Kind: storage.KindReply, ID: digest(reply)}); err == nil {
+				if _, err := r.store.Get(ctx, replyKey(reply)); err == nil {
 					return nil // counted before
 				}
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"relais/actors/system"
@@ -27,6 +28,10 @@ type slotActor struct {
 	waiting []*replyAsk // confirmed, waiting for the record system
 	retries int         // of the input at hand
 	fresh   bool        // the first message of this opening has not left yet
+	gate    uint64      // the clinic's gate when this slot was last compared and told that it is open
+	known   bool        // it was loaded before
+	again   bool        // what was promised must be carried out again after the next load
+	taken   []string    // the outbox effects that were taken lately: a second one does nothing
 }
 
 // load is how far an actor is with reading its state.
@@ -58,6 +63,11 @@ type (
 		attempt engine.AttemptID
 		to      system.Ref
 	}
+	// standAsk asks for the last word on suspension, for a notifier that may have missed it.
+	standAsk struct {
+		offer engine.OfferID
+		to    system.Ref
+	}
 	// firstLeft says that the first message of an opening is in a carrier's hands.
 	firstLeft struct{ at time.Time }
 
@@ -75,7 +85,8 @@ type (
 		err error
 	}
 	wake        struct{ gen uint64 }
-	gateOpened  struct{}
+	gateOpened  struct{ gate uint64 }
+	reload      struct{}
 	answerLate  struct{ ask *replyAsk }
 	slotWritten struct {
 		work    slotWork
@@ -93,7 +104,13 @@ func (a *slotActor) Receive(c *system.Context, msg any) {
 	switch m := msg.(type) {
 	case system.Started, system.Stopped:
 	case system.Restarted:
-		a.load(c, true)
+		a.r.waitlist.releaseAll(a.id)
+		a.again = true
+		a.load(c)
+	case reload:
+		if a.phase == unloaded {
+			a.load(c)
+		}
 	case preload:
 		if a.phase == unloaded {
 			a.c = a.r.clinicOf(a.id)
@@ -103,7 +120,7 @@ func (a *slotActor) Receive(c *system.Context, msg any) {
 		if m.err != nil {
 			a.phase = unloaded
 			a.refuseAll(m.err)
-			c.After(time.Second, wake{}) // the store will answer again
+			c.After(time.Second, reload{}) // the store will answer again
 			return
 		}
 		a.loaded(c, m.preload)
@@ -113,8 +130,8 @@ func (a *slotActor) Receive(c *system.Context, msg any) {
 	case answerLate:
 		a.answerLate(m.ask)
 	default:
-		if a.phase == unloaded {
-			a.load(c, false)
+		if a.phase == unloaded || (a.phase == idle && a.c == nil) {
+			a.load(c)
 		}
 		if a.phase != idle {
 			a.queue = append(a.queue, m)
@@ -129,12 +146,13 @@ func (a *slotActor) key() storage.Key {
 	return storage.Key{Clinic: a.c.ID, Kind: storage.KindSlot, ID: string(a.id)}
 }
 
-func (a *slotActor) load(c *system.Context, redeliver bool) {
+func (a *slotActor) load(c *system.Context) {
 	if a.c = a.r.clinicOf(a.id); a.c == nil {
 		a.phase = idle // a slot nobody opened: every input is refused
 		return
 	}
 	a.phase = loading
+	again, known, version := a.again, a.known, a.version
 	system.PipeOn(a.r.commits, c, context.Background(), func(ctx context.Context) (preload, error) {
 		rec, err := a.r.store.Get(ctx, a.key())
 		if errors.Is(err, storage.ErrNotFound) {
@@ -144,8 +162,8 @@ func (a *slotActor) load(c *system.Context, redeliver bool) {
 			return preload{}, err
 		}
 		s, err := decodeSlot(rec)
-		if err == nil && redeliver {
-			err = a.r.redeliver(ctx, a.c, string(a.id)+"/")
+		if err == nil && (again || (known && rec.Version != version)) {
+			err = a.r.redeliver(ctx, a.c, func(o order) bool { return o.concerns(a.c, a.id) })
 		}
 		return preload{s, rec.Version}, err
 	}, func(p preload, err error) any { return loaded{p, err} })
@@ -158,7 +176,14 @@ func decodeSlot(rec storage.Record) (slot.State, error) {
 }
 
 func (a *slotActor) loaded(c *system.Context, p preload) {
-	a.state, a.version, a.phase = p.state, p.version, idle
+	before, fresh := a.state, a.again || (a.known && a.version != p.version)
+	a.state, a.version, a.phase, a.again, a.known = p.state, p.version, idle, false, true
+	if fresh && a.version > 0 { // others may have heard nothing of what is true now
+		a.track(before)
+		a.c.boss.Send(slotIs{a.state.Slot, unfinished(a.state)})
+		a.c.calendar.Send(slotChanged{view: a.r.cardOf(a.c, a.state)})
+		a.broadcast()
+	}
 	a.arm(c)
 	a.next(c)
 }
@@ -211,6 +236,9 @@ func (a *slotActor) take(c *system.Context, msg any) {
 	a.retries = 0
 	switch m := msg.(type) {
 	case slotInput:
+		if m.done != "" && slices.Contains(a.taken, m.done) {
+			return
+		}
 		if !m.changedAt.IsZero() {
 			a.changed = m.changedAt
 		}
@@ -224,10 +252,13 @@ func (a *slotActor) take(c *system.Context, msg any) {
 	case wake:
 		a.wake(c, m)
 	case gateOpened:
+		a.gate = m.gate
 		a.broadcast()
 		a.arm(c)
 	case compare:
 		a.compare(c, m)
+	case standAsk:
+		m.to.Send(a.standing())
 	case leaveAsk:
 		m.to.Send(mayLeave{m.attempt, a.verdict(m.offer)})
 	case firstLeft:
@@ -242,14 +273,17 @@ func (a *slotActor) take(c *system.Context, msg any) {
 	}
 }
 
+// trusted reports whether the record system can be trusted, and this slot was compared with it.
+func (a *slotActor) trusted() bool { return a.gate != 0 && a.gate == a.c.gate.Load() }
+
 func (a *slotActor) verdict(o engine.OfferID) leave {
 	switch {
-	case slot.MayLeave(a.state, o) && a.c.gate.Load() && time.Now().Before(a.state.Deadline):
+	case !pendingIn(a.state, o) || a.state.Phase != slot.Offering || !time.Now().Before(a.state.Deadline):
+		return leaveNever
+	case slot.MayLeave(a.state, o) && a.trusted():
 		return leaveYes
-	case a.state.Phase == slot.Offering:
-		return leaveLater
 	}
-	return leaveNever
+	return leaveLater
 }
 
 func (a *slotActor) wake(c *system.Context, m wake) {
@@ -261,7 +295,7 @@ func (a *slotActor) wake(c *system.Context, m wake) {
 		a.arm(c)
 		return
 	}
-	if !a.c.gate.Load() && now.Before(a.state.Deadline) && !a.state.Suspended {
+	if !a.trusted() && now.Before(a.state.Deadline) && !a.state.Suspended {
 		return // gateOpened arms it again
 	}
 	w := slotWork{in: slot.Tick{Gen: m.gen}}
@@ -274,15 +308,21 @@ func (a *slotActor) wake(c *system.Context, m wake) {
 // compare settles the slot against a full look at the record system.
 func (a *slotActor) compare(c *system.Context, m compare) {
 	if !unfinished(a.state) {
+		if a.c != nil {
+			a.c.boss.Send(slotIs{slot: engine.Slot{ID: a.id}})
+		}
 		return
 	}
-	source := a.state.Slot.Source
+	there, known := m.seen[a.id]
+	if !known {
+		there.why = "gone"
+	}
 	var in slot.Input = slot.Resume{}
 	switch {
-	case a.state.Phase == slot.Claimed && a.state.Booking == m.mine[source]:
+	case a.state.Phase == slot.Claimed && a.state.Booking == there.mine:
 		in = slot.BookingAccepted{Booking: a.state.Booking}
-	case a.state.Phase != slot.Claimed && !m.free[source]:
-		in = slot.Taken{Why: "taken"}
+	case a.state.Phase != slot.Claimed && !there.free:
+		in = slot.Taken{Why: there.why}
 	}
 	a.step(c, slotWork{in: in})
 }
@@ -291,9 +331,13 @@ func (a *slotActor) compare(c *system.Context, m compare) {
 func (a *slotActor) broadcast() {
 	for _, o := range a.state.Offers {
 		if o.Status == slot.Pending {
-			a.r.offers.Ref(o.ID).Send(suspension{a.state.Suspended || a.state.Paused || !a.c.gate.Load()})
+			a.r.offers.Ref(o.ID).Send(a.standing())
 		}
 	}
+}
+
+func (a *slotActor) standing() suspension {
+	return suspension{a.state.Suspended || a.state.Paused || !a.trusted()}
 }
 
 // arm wakes the actor when the state says so.

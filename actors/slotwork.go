@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"relais/actors/system"
@@ -29,6 +30,9 @@ type slotWork struct {
 	reserved []engine.PatientID
 }
 
+// mostTaken is how many effects are remembered that were taken: more than ever are under way twice.
+const mostTaken = 16
+
 // mostRetries bounds how often an input is tried again after somebody else changed what it needs.
 const mostRetries = 8
 
@@ -38,6 +42,10 @@ func (a *slotActor) step(c *system.Context, w slotWork) {
 		w.fail(engine.Errorf(engine.NotFound, "there is no such slot"))
 		return
 	}
+	if g, ok := w.in.(slot.Staff); ok && g.For != nil && !a.mayClaim(g.For.Entry) {
+		w.fail(engine.Errorf(engine.Conflict, "this person is not waiting any more"))
+		return
+	}
 	if gone, kind := a.notWaiting(w.in); gone {
 		// The entry won another slot at this very moment; here its offer ends.
 		if w.ask != nil {
@@ -45,7 +53,7 @@ func (a *slotActor) step(c *system.Context, w slotWork) {
 		}
 		w = slotWork{in: slot.EntryGone{Entry: a.entryOf(w.in)}, done: w.done, staff: w.staff}
 	}
-	now := time.Now().UTC().Round(time.Millisecond)
+	now := time.Now().UTC() // not rounded: a time before Wake would wake the slot again and again
 	next, effects, err := slot.Step(a.state, w.in, now, a.c.Policy, a.c.Mode, a.c.zone)
 	if err != nil {
 		w.fail(err)
@@ -61,7 +69,7 @@ func (a *slotActor) step(c *system.Context, w slotWork) {
 	}
 	b, ok := a.batch(&w, now)
 	if !ok {
-		a.again(c, w)
+		a.retake(c, w)
 		return
 	}
 	a.phase = committing
@@ -80,8 +88,12 @@ func (a *slotActor) notWaiting(in slot.Input) (bool, engine.AnswerKind) {
 	if !ok || !r.Yes || a.state.Phase == slot.Claimed || a.state.Phase == slot.Booked {
 		return false, ""
 	}
-	e, _, known := a.r.waitlist.entry(a.entryOf(in))
-	return known && e.Status != engine.Waiting && e.Status != engine.Snoozed, engine.AnsWithdrawn
+	return !a.mayClaim(a.entryOf(in)), engine.AnsWithdrawn
+}
+
+func (a *slotActor) mayClaim(id engine.EntryID) bool {
+	e, _, known := a.r.waitlist.entry(id)
+	return !known || mayClaim(e)
 }
 
 func (a *slotActor) entryOf(in slot.Input) engine.EntryID {
@@ -108,6 +120,9 @@ func (a *slotActor) batch(w *slotWork, now time.Time) (b storage.Batch, ok bool)
 			entry, version, known := a.r.waitlist.entry(e.Entry)
 			if !known {
 				continue
+			}
+			if e.Status == engine.Claimed && !mayClaim(entry) {
+				return b, false // it won another slot between the look in step and this one
 			}
 			entry = settled(entry, e, s.Slot)
 			b.Puts = append(b.Puts, storage.Put{Key: entryKey(entry), Expect: version, Data: encode(entry)})
@@ -192,22 +207,51 @@ func (a *slotActor) written(c *system.Context, m slotWritten) {
 		a.finish(c, w, true)
 	case errors.Is(m.err, storage.ErrStale):
 		a.r.waitlist.release(w.reserved)
-		if a.refresh(m.refresh, w) { // a command that was carried out before
+		moved, repeated := a.refresh(m.refresh, w)
+		switch {
+		case repeated: // a command that was carried out before
 			w.staff.Reply(a.state, nil)
-			return
+		case moved: // by us: a commit that was reported as failed took place
+			a.putBack(w)
+			a.load(c)
+		default:
+			a.retake(c, w)
 		}
-		a.again(c, w)
 	default:
+		// Whether it took place is not known, so nothing is decided before the store was read. An
+		// input of ours goes first then: what came after it must not overtake it.
 		a.r.waitlist.release(w.reserved)
 		w.fail(unavailable(m.err))
-		if w.ask == nil && w.staff == nil { // ours: nobody else will ask again
-			a.retry(c, w, time.Second)
+		a.refuseAll(m.err)
+		switch {
+		case engine.CodeOf(m.err) == engine.Invalid: // for ever
+			a.r.opt.Logger.Error("a slot's change is beyond the store's limits", "slot", a.id, "error", m.err)
+		case w.ask == nil && w.staff == nil:
+			a.putBack(w)
 		}
+		a.phase = unloaded
+		c.After(time.Second, reload{})
 	}
 }
 
-// again takes the same input once more on what is true now.
-func (a *slotActor) again(c *system.Context, w slotWork) {
+// putBack makes an input the next one to be taken.
+func (a *slotActor) putBack(w slotWork) {
+	var msg any = slotInput{in: w.in, done: w.done}
+	switch {
+	case w.ask != nil:
+		msg = w.ask
+	case w.staff != nil:
+		msg = w.staff
+	default:
+		if t, ok := w.in.(slot.Tick); ok {
+			msg = wake{t.Gen}
+		}
+	}
+	a.queue = slices.Insert(a.queue, 0, msg)
+}
+
+// retake takes the same input once more on what is true now.
+func (a *slotActor) retake(c *system.Context, w slotWork) {
 	a.retries++
 	if a.retries > mostRetries {
 		a.retries = 0
@@ -232,14 +276,13 @@ func (a *slotActor) retry(c *system.Context, w slotWork, after time.Duration) {
 	c.After(after, slotInput{in: w.in, done: w.done})
 }
 
-// refresh takes in what others changed; it reports whether the command was carried out already.
-func (a *slotActor) refresh(recs []storage.Record, w slotWork) (repeated bool) {
+// refresh takes in what others changed; it reports whether the slot itself was, and whether the
+// command was carried out already.
+func (a *slotActor) refresh(recs []storage.Record, w slotWork) (moved, repeated bool) {
 	for _, rec := range recs {
 		switch rec.Key.Kind {
 		case storage.KindSlot:
-			if s, err := decodeSlot(rec); err == nil {
-				a.state, a.version = s, rec.Version
-			}
+			moved = rec.Version != a.version
 		case storage.KindEntry:
 			var e engine.Entry
 			if json.Unmarshal(rec.Data, &e) == nil {
@@ -256,7 +299,7 @@ func (a *slotActor) refresh(recs []storage.Record, w slotWork) (repeated bool) {
 			storage.KindAccount, storage.KindSession, storage.KindMeta: // never in a slot's batch, or written blind
 		}
 	}
-	return repeated
+	return moved, repeated
 }
 
 func (w slotWork) fail(err error) {
@@ -272,6 +315,10 @@ func (w slotWork) fail(err error) {
 func (a *slotActor) finish(c *system.Context, w slotWork, committed bool) {
 	before := a.state
 	a.state = w.state
+	if committed && w.done != "" {
+		a.taken = append(a.taken, w.done)
+		a.taken = a.taken[max(0, len(a.taken)-mostTaken):]
+	}
 	if committed {
 		if w.state.Version != before.Version {
 			a.version++
@@ -307,7 +354,7 @@ func (a *slotActor) finish(c *system.Context, w slotWork, committed bool) {
 		a.settle(engine.AnsRefused)
 	}
 	if unfinished(before) != unfinished(a.state) {
-		a.c.boss.Send(slotIs{a.id, unfinished(a.state)})
+		a.c.boss.Send(slotIs{a.state.Slot, unfinished(a.state)})
 	}
 	if before.Suspended != a.state.Suspended || before.Paused != a.state.Paused {
 		a.broadcast()

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -169,6 +170,32 @@ func (w *waitlist) otherOffers(e engine.EntryID, than engine.SlotID) []engine.Of
 	return others
 }
 
+// asking reports whether an offer may be answered.
+func (w *waitlist) asking(p engine.PatientID, o engine.OfferID) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, ok := w.pending[p][o]
+	return ok
+}
+
+// foreign returns the open offers of a clinic's entries that are not waiting any more.
+func (w *waitlist) foreign(c engine.ClinicID) map[engine.EntryID][]engine.OfferID {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	gone := map[engine.EntryID][]engine.OfferID{}
+	for _, offers := range w.pending {
+		for o, id := range offers {
+			if e := w.entries[id].value; e.Clinic == c && !mayClaim(e) {
+				gone[id] = append(gone[id], o)
+			}
+		}
+	}
+	return gone
+}
+
+// mayClaim reports whether an entry may win a slot.
+func mayClaim(e engine.Entry) bool { return e.Status == engine.Waiting || e.Status == engine.Snoozed }
+
 // reserve marks patients as being asked for a slot, or none of them and false when one of them is
 // being asked for another slot meanwhile.
 func (w *waitlist) reserve(s engine.SlotID, patients []engine.PatientID) bool {
@@ -191,6 +218,13 @@ func (w *waitlist) release(patients []engine.PatientID) {
 	for _, p := range patients {
 		delete(w.reserved, p)
 	}
+}
+
+// releaseAll gives up what a slot had reserved before its actor lost its memory.
+func (w *waitlist) releaseAll(s engine.SlotID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	maps.DeleteFunc(w.reserved, func(_ engine.PatientID, by engine.SlotID) bool { return by == s })
 }
 
 // most candidates that a slot looks at for one wave.

@@ -75,7 +75,7 @@ func (a *dmeActor) try(c *system.Context, w *write) {
 	system.PipeOn(a.r.writes, c, ctx, func(ctx context.Context) (wrote, error) {
 		booked, err := dme.Book(ctx, b)
 		m := wrote{id: id, booked: booked, err: err}
-		if fault(err) == engine.DMEConflict {
+		if f := fault(err); f == engine.DMEConflict || f == engine.DMERejected {
 			obs, err := dme.Read(ctx, b.Slot.Source)
 			m.free = err == nil && freeIn(obs, b.Slot.Source)
 		}
