@@ -491,7 +491,7 @@ func (r *Relais) Script(ctx context.Context, id engine.AttemptID) (engine.Script
 		return engine.Script{}, err
 	}
 	for _, d := range state.Deliveries {
-		if d.ID != id || (about(d.Kind) && state.Closed) {
+		if d.ID != id || (about(d.Kind) && (state.Closed || state.Replied)) {
 			continue
 		}
 		if m := wording.Message(d.Kind, engine.Voice, state.Person.Lang, r.facts(c, state)); m.Say != nil {
