@@ -163,8 +163,8 @@ func (c Contender) policy(s Scenario) engine.Policy {
 	return p
 }
 
-// Contenders returns the policies that are compared as a rule. They share sending hours, notice and
-// caps, and differ in whom they keep waiting for whom.
+// Contenders returns the policies that are compared as a rule, the default of a clinic first. They share
+// sending hours, notice and the most people asked (but for blast), and differ in how many they ask when.
 func Contenders() []Contender {
 	base := engine.DefaultPolicy()
 	base.Hours = engine.Hours{From: 8 * 60, Until: 20 * 60}
@@ -174,15 +174,16 @@ func Contenders() []Contender {
 		p.Strategy, p.Size, p.Every = strategy, size, every
 		return Contender{Name: name, Policy: p}
 	}
+	blast := with("blast", engine.Waves, MostList, MostLead)
+	blast.Policy.MaxAsked = MostList
 	all := []Contender{
-		with("blast", engine.Waves, MostList, MostLead),
-		with("one-by-one", engine.OneByOne, 1, 15*time.Minute),
 		with("waves-3-10", engine.Waves, 3, 10*time.Minute),
 		with("waves-5-15", engine.Waves, 5, 15*time.Minute),
+		with("one-by-one", engine.OneByOne, 1, 15*time.Minute),
+		blast,
 		with("adaptive", engine.Adaptive, 1, 5*time.Minute),
 		with("adaptive-informed", engine.Adaptive, 1, 5*time.Minute),
 	}
-	all[0].Policy.MaxAsked = MostList
 	all[len(all)-1].Informed = true
 	return all
 }

@@ -35,10 +35,10 @@ func (e *ConfigError) Error() string {
 // whole. A path of "" means no file. The error is a *ConfigError.
 func LoadConfig(path string, env environment, flags func(*Config)) (Config, error) {
 	cfg := DefaultConfig()
-	d := &decoder{file: "configuration", env: env, lines: map[string]int{}, origin: map[string]string{}, refs: map[string]bool{}}
+	d := newDecoder("configuration", "deploy/relais.example.yaml", env)
 	if path != "" {
 		d.file = path
-		text, sentence := readConfig(path)
+		text, sentence := readConfig(path, d.example)
 		if sentence != "" {
 			return cfg, &ConfigError{[]Problem{{Where: path, Sentence: sentence}}}
 		}
@@ -65,11 +65,11 @@ func lineOf(p Problem) int {
 	return n
 }
 
-func readConfig(path string) (text []byte, sentence string) {
+func readConfig(path, example string) (text []byte, sentence string) {
 	info, err := os.Stat(path)
 	switch {
 	case os.IsNotExist(err):
-		return nil, "there is no such file; copy deploy/relais.example.yaml and edit it."
+		return nil, "there is no such file; copy " + example + " and edit it."
 	case err != nil:
 		return nil, "the file cannot be opened; let the user that runs relais read it."
 	case info.IsDir():

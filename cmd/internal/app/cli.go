@@ -33,6 +33,7 @@ const examples = `
 Examples:
   relais demo                              try everything in this process, on http://localhost:8080
   relais demo --addr :9090 --wave-every 30s
+  relais simulate --compare                which policy fills most, with the fewest messages
   relais config check relais.yaml          say every mistake in a configuration
   relais serve --config relais.yaml        run it for real
   RELAIS_LOG_LEVEL=debug relais serve --config relais.yaml
@@ -42,11 +43,12 @@ Exit codes: 0 fine, 1 failed while running, 2 wrong command line or configuratio
 `
 
 type commands struct {
-	Serve   serveCommand   `cmd:"" help:"Run Relais with a configuration."`
-	Demo    demoCommand    `cmd:"" help:"Run Relais with two made-up clinics and everything they need, in this process."`
-	Config  configCommand  `cmd:"" help:"Look at a configuration."`
-	Openapi openapiCommand `cmd:"" name:"openapi" help:"Print the OpenAPI 3.1 description of the HTTP API."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Serve    serveCommand    `cmd:"" help:"Run Relais with a configuration."`
+	Demo     demoCommand     `cmd:"" help:"Run Relais with two made-up clinics and everything they need, in this process."`
+	Simulate simulateCommand `cmd:"" help:"Play policies against made-up patients and compare them."`
+	Config   configCommand   `cmd:"" help:"Look at a configuration."`
+	Openapi  openapiCommand  `cmd:"" name:"openapi" help:"Print the OpenAPI 3.1 description of the HTTP API."`
+	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
 
 // streams are what a command reads and writes besides its arguments.

@@ -23,11 +23,19 @@ type environment map[string]string
 // setting for the checks that follow.
 type decoder struct {
 	file     string
+	example  string // a file to start from
 	env      environment
 	lines    map[string]int    // setting to line
 	origin   map[string]string // setting, its parts joined by _, to the variable it came from
 	refs     map[string]bool   // variables that the file refers to
 	problems []Problem
+}
+
+func newDecoder(file, example string, env environment) *decoder {
+	return &decoder{
+		file: file, example: example, env: env,
+		lines: map[string]int{}, origin: map[string]string{}, refs: map[string]bool{},
+	}
 }
 
 // Problem is one mistake in a configuration, in a sentence that says what to do.
@@ -70,7 +78,7 @@ func (d *decoder) decode(text []byte, target any) {
 	docs := slices.DeleteFunc(file.Docs, func(doc *ast.DocumentNode) bool { return doc.Body == nil })
 	switch len(docs) {
 	case 0:
-		d.problem(0, "", "the file is empty; start from deploy/relais.example.yaml.")
+		d.problem(0, "", "the file is empty; start from %s.", d.example)
 	case 1:
 		d.value("", docs[0].Body, reflect.ValueOf(target).Elem())
 	default:
