@@ -11,6 +11,11 @@ export default defineConfig({
   retries: 0,
   timeout: 180_000,
   expect: { timeout: 30_000 },
+  // A process of its own for each: the story counts openings.
+  projects: [
+    { name: 'story', testMatch: 'story.spec.ts' },
+    { name: 'pages', testMatch: 'pages.spec.ts' },
+  ],
   use: {
     browserName: 'chromium',
     headless: true,

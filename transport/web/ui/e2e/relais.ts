@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { test as base, expect, type Browser, type BrowserContextOptions, type Locator, type Page } from '@playwright/test';
+import { test as base, expect, type BrowserContext, type BrowserContextOptions, type Locator, type Page } from '@playwright/test';
 
 const bin = process.env.RELAIS_BIN ?? fileURLToPath(new URL('../../../../bin/relais', import.meta.url));
 const shots = fileURLToPath(new URL('../../../../build/screenshots', import.meta.url));
@@ -84,7 +84,15 @@ export class Relais {
   }
 }
 
-export const test = base.extend<object, { relais: Relais }>({
+export { expect };
+
+export type Open = (path: string, options?: BrowserContextOptions, lang?: string) => Promise<Page>;
+
+/**
+ * relais is one process for all tests of a file. open gives a page of its own browser session,
+ * signed in, that fails the test when its scripts fail; it is closed with the test.
+ */
+export const test = base.extend<{ open: Open }, { relais: Relais }>({
   relais: [
     async ({}, use) => {
       const r = await new Relais().start();
@@ -93,27 +101,28 @@ export const test = base.extend<object, { relais: Relais }>({
     },
     { scope: 'worker' },
   ],
+  open: async ({ browser, relais }, use) => {
+    const contexts: BrowserContext[] = [];
+    const failures: Error[] = [];
+    await use(async (path, options = {}, lang = 'fr') => {
+      const context = await browser.newContext(options);
+      contexts.push(context);
+      await context.addInitScript((l) => {
+        if (!localStorage.getItem('relais.lang')) localStorage.setItem('relais.lang', l);
+      }, lang);
+      const page = await context.newPage();
+      page.on('pageerror', (e) => failures.push(e));
+      await page.goto(relais.ready.url + path);
+      await page.locator('input[name=account]').fill(relais.ready.account);
+      await page.locator('input[name=password]').fill(relais.ready.password);
+      await page.locator('form button.primary').click();
+      await expect(page.locator('[data-link=live]')).toBeVisible();
+      return page;
+    });
+    for (const c of contexts) await c.close();
+    expect(failures).toEqual([]);
+  },
 });
-
-export { expect };
-
-/** A page of its own browser session, signed in, that fails the test when its scripts fail. */
-export async function person(browser: Browser, relais: Relais, path: string, options: BrowserContextOptions = {}, lang = 'fr'): Promise<Page> {
-  const context = await browser.newContext(options);
-  await context.addInitScript((l) => {
-    if (!localStorage.getItem('relais.lang')) localStorage.setItem('relais.lang', l);
-  }, lang);
-  const page = await context.newPage();
-  page.on('pageerror', (e) => {
-    throw e;
-  });
-  await page.goto(relais.ready.url + path);
-  await page.locator('input[name=account]').fill(relais.ready.account);
-  await page.locator('input[name=password]').fill(relais.ready.password);
-  await page.locator('form button.primary').click();
-  await expect(page.locator('[data-link=live]')).toBeVisible();
-  return page;
-}
 
 /** Cancels the nth appointment of a day after today in the record system; returns its card's place. */
 export async function cancel(page: Page, n: number): Promise<{ time: string; appointment: string }> {
