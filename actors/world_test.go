@@ -378,6 +378,8 @@ type world struct {
 	*process
 
 	mu       sync.Mutex
+	fail     func(storage.Batch) (error, bool)
+	poll     time.Duration
 	carry    func(engine.Message) (engine.Outcome, time.Duration)
 	boom     func(engine.ClinicID, string) bool
 	onLeave  func(sent)
@@ -449,13 +451,22 @@ func newWorld(t *testing.T, clinics int, set func(*engine.Policy)) *world {
 func (w *world) start() {
 	w.t.Helper()
 	p := &process{w: w, store: &memory{disk: w.disk}}
+	if w.fail != nil {
+		p.store.fail = w.fail
+	}
+	poll := map[engine.ClinicID]time.Duration{}
+	if w.poll > 0 {
+		for id := range w.dmes {
+			poll[id] = w.poll
+		}
+	}
 	dmes := map[engine.ClinicID]DME{}
 	for id, d := range w.dmes {
 		dmes[id] = line{d, p}
 	}
 	c := carrier{p}
 	r, err := New(Options{
-		Store: p.store, Clinics: w.clinics, DMEs: dmes, Caller: c, Links: links{}, Metrics: counts{w}, Observer: counts{w},
+		Store: p.store, Poll: poll, Clinics: w.clinics, DMEs: dmes, Caller: c, Links: links{}, Metrics: counts{w}, Observer: counts{w},
 		Senders: map[engine.Channel]Sender{engine.SMS: c, engine.Voice: c, engine.EmailMail: c},
 		Invite: func(engine.BookingID, engine.Clinic, engine.Lang, time.Time, time.Time) []byte {
 			return []byte("BEGIN")

@@ -8,6 +8,7 @@ import (
 
 	"relais/actors/system"
 	"relais/engine"
+	"relais/engine/health"
 	"relais/engine/slot"
 	"relais/storage"
 )
@@ -155,6 +156,9 @@ func (a *dmeActor) wrote(c *system.Context, m wrote) {
 		metrics.WriteBack(a.c.ID, "booked", took)
 		a.settled(c, w, slot.BookingAccepted{Booking: w.order.Booking, Appointment: m.booked.Appointment})
 		c.Self().Send(nudge{}) // see our own write at once
+	case (f == engine.DMEConflict || f == engine.DMERejected) && a.doubted():
+		// It may have lost more than this slot. Asked again once it can be trusted.
+		metrics.WriteBack(a.c.ID, "retried", took)
 	case f == engine.DMEConflict, f == engine.DMERejected:
 		metrics.WriteBack(a.c.ID, "refused", took)
 		a.r.opt.Logger.Warn("the record system refused a write", "clinic", a.c.ID, "slot", w.order.Slot, "fault", string(f))
@@ -165,6 +169,13 @@ func (a *dmeActor) wrote(c *system.Context, m wrote) {
 		a.judge(c, bad(m.err))
 		c.After(backoff(w.tries, m.err), tryWrite{m.id})
 	}
+}
+
+// doubted reports whether a refusal of the record system says nothing, because what it shows is not
+// believed or was not seen yet. A suspension by hand alone is no doubt.
+func (a *dmeActor) doubted() bool {
+	h := a.sync.Health
+	return h.Status != health.Healthy && (h.Status == health.Starting || h.Fault != "")
 }
 
 // settled hands the record system's word to the slot, whose commit ends the order.
