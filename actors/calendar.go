@@ -20,6 +20,7 @@ type calendar struct {
 	c       *clinic
 	base    map[engine.SlotID]desk.Card // as the record system has it
 	opened  map[engine.SlotID]desk.Card // as Relais has it; goes before base
+	given   map[engine.SlotID]bool      // confirmed, and seen to be free in the record system after it was taken there
 	sources map[string]engine.SlotID    // where a source stood last
 	health  desk.Health
 	ring    []delta // the newest deltas, oldest first
@@ -64,7 +65,7 @@ type (
 func newCalendar(r *Relais, c *clinic) *calendar {
 	return &calendar{
 		r: r, c: c, base: map[engine.SlotID]desk.Card{}, opened: map[engine.SlotID]desk.Card{},
-		sources: map[string]engine.SlotID{}, subs: map[desk.Subscriber]struct{}{}, seq: c.seq.Load(),
+		given: map[engine.SlotID]bool{}, sources: map[string]engine.SlotID{}, subs: map[desk.Subscriber]struct{}{}, seq: c.seq.Load(),
 		health: desk.Health{Status: health.Starting, Since: time.Now().UTC()},
 	}
 }
@@ -139,7 +140,7 @@ func (a *calendar) current(id engine.SlotID) (desk.Card, bool) {
 	switch {
 	case !isOpened:
 		return base, inBase
-	case card.State == desk.Confirmed && inBase && base.State == desk.Free:
+	case card.State == desk.Confirmed && inBase && a.given[id]:
 		return base, true // given back in the record system
 	case over(card) && inBase && base.State == desk.Reserved:
 		return base, true // somebody has it by other means
@@ -165,6 +166,13 @@ func (a *calendar) schedule(views []scheduleView) {
 		}
 		before, known := a.current(v.card.ID)
 		a.sources[v.source] = v.card.ID
+		// Free says nothing as long as our own booking was not seen there: the look may be older.
+		was := a.base[v.card.ID].State
+		a.given[v.card.ID] = a.opened[v.card.ID].State == desk.Confirmed && v.card.State == desk.Free &&
+			(was == desk.Reserved || a.given[v.card.ID])
+		if !a.given[v.card.ID] {
+			delete(a.given, v.card.ID)
+		}
 		a.base[v.card.ID] = v.card
 		a.diff(&d, v.card.ID, before, known)
 	}
