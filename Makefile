@@ -52,9 +52,9 @@ fuzz: ## every fuzz test for FUZZTIME (20s)
 	@.ci/need go
 	@.ci/fuzz $(FUZZTIME)
 
-bench: ## the figures
+bench: ui ## the figures of docs/figures.md, on this machine (3 minutes)
 	@.ci/need go
-	go test -run '^$$' -bench . -benchmem ./...
+	@.ci/bench
 
 lint: tools $(UI)/node_modules/.package-lock.json ## style and mistakes, Go and TypeScript
 	"$$(go env GOPATH)/bin/golangci-lint" run
