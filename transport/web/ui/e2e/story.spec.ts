@@ -54,10 +54,8 @@ test('a cancelled appointment is offered, taken by the first yes and shown every
   await expect(desk.locator('.detail')).toContainText('La réservation est inscrite au DME.');
 
   // The second yes is told, kindly, that it is taken and that the place on the list is kept.
-  const before = await phone(second).locator('.item').count();
   await phone(second).locator('.reply button').first().click();
-  await expect(async () => expect(await phone(second).locator('.item').count()).toBeGreaterThan(before + 1)).toPass();
-  await expect(phone(second).locator('.item:not(.mine) .bubble').last()).toContainText(/vous gardez votre (rang|place)|you keep your place/i);
+  await expect(phone(second).locator('.item.mine + .item .bubble')).toContainText(/vous gardez votre (rang|place)|you keep your place/i);
   await expect(cards(desk, 'confirmed')).toHaveCount(1);
   await shot(demo, 'demo-confirmed');
   await shot(desk, 'desk-confirmed');
@@ -102,9 +100,10 @@ test('a broken record system stops everything, and its repair starts it again', 
 
 test('a patient confirms on an old phone, without JavaScript', async ({ browser, open, relais }) => {
   const demo = await open('/demo');
+  const since = Date.now();
   const link = async () =>
     (await relais.sent())
-      .filter((i) => i.kind === 'email')
+      .filter((i) => i.kind === 'email' && Date.parse(i.at) >= since)
       .flatMap((i) => i.links ?? [])
       .find((l) => /\/o\//.test(l));
   await cancel(demo, 14);
