@@ -270,9 +270,11 @@ func (c comparison) json(w io.Writer) error {
 // says all of them, so nothing hangs on sight or on colour.
 func (c comparison) svg() []byte {
 	const (
-		row, left, half, gap = 22, 170, 220, 70
-		width                = left + 2*(half+gap)
+		row, half, gap = 22, 220, 70
+		letter         = 8 // pixels that a letter takes at most
 	)
+	left := max(150, 20+letter*c.widest())
+	width := left + 2*(half+gap)
 	var body, said bytes.Buffer
 	text := func(x, y int, class, s string) {
 		fmt.Fprintf(&body, `<text x="%d" y="%d" class="%s">%s</text>`+"\n", x, y, class, html.EscapeString(s))
@@ -290,8 +292,9 @@ func (c comparison) svg() []byte {
 	for _, block := range c.blocks() {
 		y += 34
 		text(10, y, "head", block.title)
-		text(left, y, "head", "Slots filled")
-		text(left+half+gap, y, "head", "Offers per fill")
+		y += row
+		text(left, y, "note", "Slots filled")
+		text(left+half+gap, y, "note", "Offers per fill")
 		fmt.Fprintf(&said, "%s. ", block.title)
 		offers := newScale(c.offers(block.holds))
 		for i, contender := range c.Contenders {
