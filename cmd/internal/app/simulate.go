@@ -336,7 +336,7 @@ var errStopped = errors.New("stopped before the end; nothing was printed")
 // newBar shows progress on a terminal only.
 func newBar(parts int, w io.Writer) *progressbar.ProgressBar {
 	file, ok := w.(*os.File)
-	visible := ok && term.IsTerminal(int(file.Fd())) //nolint:gosec // a descriptor is small
+	visible := ok && term.IsTerminal(int(file.Fd()))
 	return progressbar.NewOptions(parts,
 		progressbar.OptionSetWriter(w), progressbar.OptionSetVisibility(visible),
 		progressbar.OptionSetDescription("Playing"), progressbar.OptionSetWidth(30),

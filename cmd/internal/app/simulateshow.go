@@ -146,11 +146,12 @@ type table struct{ name int }
 var widths = []int{8, 9, 8, 8, 8, 10, 8, 16, 18}
 
 func (t table) row(w io.Writer, name string, values []string) {
-	line := name + strings.Repeat(" ", max(0, t.name-utf8.RuneCountInString(name)))
+	var line strings.Builder
+	line.WriteString(name + strings.Repeat(" ", max(0, t.name-utf8.RuneCountInString(name))))
 	for i, v := range values {
-		line += strings.Repeat(" ", max(1, widths[i]-utf8.RuneCountInString(v))) + v
+		line.WriteString(strings.Repeat(" ", max(1, widths[i]-utf8.RuneCountInString(v))) + v)
 	}
-	fmt.Fprintln(w, strings.TrimRight(line, " "))
+	fmt.Fprintln(w, strings.TrimRight(line.String(), " "))
 }
 
 // scale maps figures to the length of bars. What is more than four times the smallest is cut off, so
