@@ -1,5 +1,6 @@
 // The calendar of one clinic as the page knows it. Each card is a cell of its own, so a change
 // repaints one rectangle; a column hears only of cards that come, go or move.
+import { untrack } from 'svelte';
 import { clock } from './clock.svelte';
 import type { Link, Sink } from './feed';
 import { lanes, type Lane } from './lanes';
@@ -15,6 +16,7 @@ export class Cell {
 }
 
 export interface Placed extends Lane {
+  id: string;
   cell: Cell;
   from: number;
   until: number;
@@ -30,7 +32,7 @@ export class Column {
     const cells = [...this.cells.values()].sort(byTime);
     const spans = cells.map((c) => ({ from: minutes(c.card.from), until: end(c.card) }));
     const l = lanes(spans);
-    this.placed = cells.map((cell, i) => ({ cell, ...spans[i]!, ...l[i]! }));
+    this.placed = cells.map((cell, i) => ({ id: cell.card.id, cell, ...spans[i]!, ...l[i]! }));
   }
 }
 
@@ -174,7 +176,7 @@ export class Calendar implements Sink {
     const known = this.clinic?.practitioners ?? [];
     const ids = new Set(known.map((p) => p.id));
     const more = new Set<string>();
-    for (const c of this.#cells.values()) if (!ids.has(c.card.practitioner)) more.add(c.card.practitioner);
+    for (const c of this.#cards()) if (!ids.has(c.practitioner)) more.add(c.practitioner);
     return [...known, ...[...more].sort().map((id) => ({ id, name: id, specialty: '' }))];
   }
 
@@ -184,10 +186,10 @@ export class Calendar implements Sink {
     let from = 8 * 60;
     let until = 17 * 60;
     const on = new Set(days);
-    for (const c of this.#cells.values()) {
-      if (!on.has(c.card.day)) continue;
-      from = Math.min(from, minutes(c.card.from));
-      until = Math.max(until, end(c.card));
+    for (const c of this.#cards()) {
+      if (!on.has(c.day)) continue;
+      from = Math.min(from, minutes(c.from));
+      until = Math.max(until, end(c));
     }
     return { from: Math.floor(from / 60) * 60, until: Math.ceil(until / 60) * 60 };
   }
@@ -195,15 +197,18 @@ export class Calendar implements Sink {
   /** The days that have cards, in order. */
   days(): string[] {
     void this.shape;
-    return [...new Set([...this.#cells.values()].map((c) => c.card.day))].sort();
+    return [...new Set(this.#cards().map((c) => c.day))].sort();
   }
 
   /** Cells of one state that are in the queue, the most urgent first. */
   queue(state: State): Cell[] {
     void this.queueVersion;
-    const out = [...this.#queue].filter((c) => c.card.state === state);
     const key = (c: Card) => (state === 'offered' ? (c.deadline ?? c.start) : c.start);
-    return out.sort((a, b) => (key(a.card) < key(b.card) ? -1 : key(a.card) > key(b.card) ? 1 : byTime(a, b)));
+    return untrack(() =>
+      [...this.#queue]
+        .filter((c) => c.card.state === state)
+        .sort((a, b) => (key(a.card) < key(b.card) ? -1 : key(a.card) > key(b.card) ? 1 : byTime(a, b))),
+    );
   }
 
   /** Every cell that matches, in order of time; for lists and search. */
@@ -223,6 +228,14 @@ export class Calendar implements Sink {
   }
 
   // ---- inside
+
+  /**
+   * The cards as they are, without subscribing to each of them: shape and queueVersion say when
+   * what is made of them changes.
+   */
+  #cards(): Card[] {
+    return untrack(() => [...this.#cells.values()].map((c) => c.card));
+  }
 
   #day(d: string) {
     let x = this.#days.get(d);
