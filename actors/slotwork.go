@@ -18,9 +18,10 @@ import (
 // slotWork is one input on its way through Step, the commit and its effects.
 type slotWork struct {
 	in       slot.Input
-	done     string    // outbox effect that this carries out
-	key      string    // idempotency of a command
-	ask      *replyAsk // who waits
+	done     string      // outbox effect that this carries out
+	key      string      // idempotency of a command
+	ask      *replyAsk   // who waits
+	late     []*replyAsk // who answered after it when nothing could be won any more: kept in the same commit
 	staff    *staffAsk
 	state    slot.State
 	effects  []slot.Effect
@@ -63,7 +64,10 @@ func (a *slotActor) step(c *system.Context, w slotWork) {
 		return
 	}
 	w.state, w.effects = next, effects
-	if next.Version == a.state.Version && w.done == "" {
+	if w.ask != nil && !a.winnable() {
+		a.gather(&w, now)
+	}
+	if w.state.Version == a.state.Version && w.done == "" {
 		a.finish(c, w, false)
 		return
 	}
@@ -80,6 +84,40 @@ func (a *slotActor) step(c *system.Context, w slotWork) {
 		}
 		return nil, err
 	}, func(refresh []storage.Record, err error) any { return slotWritten{w, err, refresh} })
+}
+
+// winnable reports whether a yes could still win.
+func (a *slotActor) winnable() bool {
+	switch a.state.Phase {
+	case slot.None, slot.Freed, slot.Approval, slot.Offering:
+		return true
+	case slot.Claimed, slot.Booked, slot.Expired, slot.Closed:
+	}
+	return false
+}
+
+// mostLate bounds the replies that are kept in one commit.
+const mostLate = 500
+
+// gather adds the replies that wait: a thousand people who come too late are answered after a few
+// commits, not after one for each.
+func (a *slotActor) gather(w *slotWork, now time.Time) {
+	for len(a.queue) > 0 && len(w.late) < mostLate {
+		ask, ok := a.queue[0].(*replyAsk)
+		if !ok {
+			return
+		}
+		if gone, _ := a.notWaiting(ask.Req); gone {
+			return
+		}
+		a.queue = a.queue[1:]
+		next, effects, err := slot.Step(w.state, ask.Req, now, a.c.Policy, a.c.Mode, a.c.zone)
+		if err != nil {
+			ask.Reply("", err)
+			continue
+		}
+		w.state, w.effects, w.late = next, append(w.effects, effects...), append(w.late, ask)
+	}
 }
 
 // notWaiting reports whether a yes comes from an entry that is not waiting any more.
@@ -240,6 +278,7 @@ func (a *slotActor) putBack(w slotWork) {
 	switch {
 	case w.ask != nil:
 		msg = w.ask
+		a.putBackLate(&w)
 	case w.staff != nil:
 		msg = w.staff
 	default:
@@ -248,6 +287,15 @@ func (a *slotActor) putBack(w slotWork) {
 		}
 	}
 	a.queue = slices.Insert(a.queue, 0, msg)
+}
+
+// putBackLate makes those who answered after it the next ones to be taken.
+func (a *slotActor) putBackLate(w *slotWork) {
+	late := make([]any, len(w.late))
+	for i, ask := range w.late {
+		late[i] = ask
+	}
+	a.queue, w.late = slices.Insert(a.queue, 0, late...), nil
 }
 
 // retake takes the same input once more on what is true now.
@@ -265,6 +313,7 @@ func (a *slotActor) retake(c *system.Context, w slotWork) {
 		a.wake(c, wake{t.Gen})
 		return
 	}
+	a.putBackLate(&w)
 	a.step(c, slotWork{in: w.in, done: w.done, key: w.key, ask: w.ask, staff: w.staff})
 }
 
@@ -306,6 +355,9 @@ func (w slotWork) fail(err error) {
 	if w.ask != nil {
 		w.ask.Reply("", err)
 	}
+	for _, ask := range w.late {
+		ask.Reply("", err)
+	}
 	if w.staff != nil {
 		w.staff.Reply(slot.State{}, err)
 	}
@@ -336,9 +388,17 @@ func (a *slotActor) finish(c *system.Context, w slotWork, committed bool) {
 		}
 	}
 	a.observe(w, before)
-	for _, e := range w.effects {
-		if ans, ok := e.(slot.Answer); ok && w.ask != nil {
-			a.answer(c, w.ask, ans.Kind)
+	ask, late := w.ask, w.late
+	for _, e := range w.effects { // each reply has one answer, in their order
+		ans, ok := e.(slot.Answer)
+		switch {
+		case !ok || w.ask == nil:
+		case ask != nil:
+			a.answer(c, ask, ans.Kind)
+			ask = nil
+		default:
+			a.answer(c, late[0], ans.Kind)
+			late = late[1:]
 		}
 	}
 	if w.staff != nil {
