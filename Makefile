@@ -58,7 +58,7 @@ bench: ui ## the figures of docs/figures.md, on this machine (3 minutes)
 
 lint: tools $(UI)/node_modules/.package-lock.json ## style and mistakes, Go and TypeScript
 	"$$(go env GOPATH)/bin/golangci-lint" run
-	cd $(UI) && npm run --silent check
+	cd $(UI) && npm run --silent check && npm run --silent check:colours
 
 check: lint test race e2e ## what every change must pass
 
