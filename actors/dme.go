@@ -62,6 +62,7 @@ type chainLink struct {
 }
 
 type (
+	begin      struct{} // the actors that it talks to are there
 	tellHealth struct{}
 	// compareOne asks for one slot to be held against the record system.
 	compareOne struct{ slot engine.Slot }
@@ -100,9 +101,10 @@ func newDMEActor(r *Relais, c *clinic) *dmeActor {
 // Receive implements system.Actor.
 func (a *dmeActor) Receive(c *system.Context, msg any) {
 	switch m := msg.(type) {
-	case system.Started:
+	case begin:
 		a.load(c, false)
 	case system.Restarted:
+		a.c.shut.Store(true)
 		a.load(c, true)
 	case dmeLoaded:
 		a.loaded(c, m)
@@ -111,6 +113,7 @@ func (a *dmeActor) Receive(c *system.Context, msg any) {
 	case nudge:
 		a.nudged(c)
 	case beat:
+		a.c.heard.Store(time.Now().UnixNano())
 		a.judge(c, health.Beat{})
 		c.After(beatEvery, beat{})
 	case looked:
@@ -511,7 +514,7 @@ func (a *dmeActor) standing(s engine.SlotFact) standingThere {
 // lets it send. While the record system is not trusted there is nothing to compare with: all slots
 // are compared before the gate opens again.
 func (a *dmeActor) compareOne(s engine.Slot) {
-	gate := a.c.gate.Load()
+	gate := a.c.opening()
 	if !a.ready || a.sync.Health.Status != health.Healthy || gate == 0 {
 		return
 	}
@@ -554,6 +557,11 @@ func (a *dmeActor) keepSync(c *system.Context, then func(*system.Context)) {
 
 func (a *dmeActor) tell() {
 	h := a.sync.Health
+	a.c.heard.Store(time.Now().UnixNano())
+	a.c.shut.Store(h.Status != health.Healthy)
+	if h.Status != health.Healthy {
+		a.c.gate.Store(0)
+	}
 	a.c.boss.Send(healthIs{h.Status})
 	a.r.opt.Metrics.Health(a.c.ID, a.told, h.Status)
 	a.told = h.Status

@@ -184,7 +184,7 @@ func (a *notifier) loaded(c *system.Context, p preloadOffer) {
 	a.gauge()
 	if a.version > 0 {
 		w := offerWork{in: append([]reach.Input{reach.Recovered{}}, a.optOuts()...)}
-		if a.c.gate.Load() == 0 { // the slot says when this ends
+		if a.c.opening() == 0 { // the slot says when this ends
 			w.in = append(w.in, reach.Suspend{})
 		}
 		a.step(c, w)
@@ -534,7 +534,7 @@ func (a *notifier) ask(c *system.Context, id engine.AttemptID) {
 		c.After(askAgainAfter, askAgain{id})
 		return
 	}
-	if (d.Kind == engine.MsgTaken || d.Kind == engine.MsgWithdrawn) && a.c.gate.Load() == 0 {
+	if (d.Kind == engine.MsgTaken || d.Kind == engine.MsgWithdrawn) && a.c.opening() == 0 {
 		// A courtesy can wait until the record system is trusted again; only answers cannot.
 		a.queue = append(a.queue, handed(id, engine.Outcome{
 			Status: engine.Failed, Reason: engine.Dropped, Retry: true, Wait: courtesyWait,
@@ -606,8 +606,8 @@ func (a *notifier) send(c *system.Context, d reach.Delivery) {
 // still says, from any goroutine and to the last moment, whether a message about the offer may leave.
 // It asks the slot's own word too, which does not hang on this actor being well.
 func (a *notifier) still() func() bool {
-	open, gate, waitlist, patient, id := a.open, &a.c.gate, a.r.waitlist, a.record.State.Person.Patient, a.id
-	return func() bool { return open.Load() && gate.Load() != 0 && waitlist.asking(patient, id) }
+	open, c, waitlist, patient, id := a.open, a.c, a.r.waitlist, a.record.State.Person.Patient, a.id
+	return func() bool { return open.Load() && c.opening() != 0 && waitlist.asking(patient, id) }
 }
 
 // facts is what messages of this offer may say.

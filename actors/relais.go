@@ -18,6 +18,7 @@ import (
 
 	"relais/actors/system"
 	"relais/engine"
+	"relais/engine/health"
 	"relais/engine/match"
 	"relais/engine/reach"
 	"relais/engine/slot"
@@ -71,6 +72,18 @@ type clinic struct {
 	// started and can be trusted. It counts the times it was opened, so that a slot which has not
 	// been compared since the last time is told from one that has.
 	gate atomic.Uint64
+	// shut closes the gate at once, whatever the clinic actor is busy with, and heard is when the
+	// dme actor was last alive (Unix nanoseconds): without it nobody would notice that trust is over.
+	shut  atomic.Bool
+	heard atomic.Int64
+}
+
+// opening is the number of the gate's present opening; 0 while nothing may leave.
+func (c *clinic) opening() uint64 {
+	if c.shut.Load() || time.Now().UnixNano()-c.heard.Load() > int64(health.MaxStale) {
+		return 0
+	}
+	return c.gate.Load()
 }
 
 func (c *clinic) query(s engine.Slot, now time.Time) match.Query {
@@ -185,6 +198,7 @@ func (r *Relais) load(ctx context.Context, c *clinic) error {
 		return err
 	}
 	c.calendar = r.sys.Spawn("calendar", string(c.ID), func() system.Actor { return newCalendar(r, c) })
+	c.sync = r.sys.Spawn("dme", string(c.ID), func() system.Actor { return newDMEActor(r, c) })
 	c.boss = r.sys.Spawn("clinic", string(c.ID), func() system.Actor { return newClinicActor(r, c) })
 
 	err = r.scan(ctx, c.ID, storage.KindSlot, func(rec storage.Record) error {
@@ -227,7 +241,7 @@ func (r *Relais) load(ctx context.Context, c *clinic) error {
 	if err != nil {
 		return err
 	}
-	c.sync = r.sys.Spawn("dme", string(c.ID), func() system.Actor { return newDMEActor(r, c) })
+	c.sync.Send(begin{})
 	for _, o := range promised {
 		r.carryOut(c, o)
 	}

@@ -33,7 +33,7 @@ var (
 func TestSimulation(t *testing.T) {
 	for seed := *fromSeed; seed < *fromSeed+uint64(*seeds); seed++ {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
-			bubble(t, func(t *testing.T) { newSimulation(t, seed, everything).run(90) })
+			bubble(t, func(t *testing.T) { newSimulation(t, seed, 3, everything).run(90) })
 		})
 	}
 }
@@ -76,7 +76,7 @@ type simulation struct {
 
 const perClinic, perSlots = 14, 8
 
-func newSimulation(t *testing.T, seed uint64, tr trouble) *simulation {
+func newSimulation(t *testing.T, seed uint64, clinics int, tr trouble) *simulation {
 	t.Helper()
 	s := &simulation{
 		trouble: tr, rng: rand.New(rand.NewPCG(seed, 7)),
@@ -86,7 +86,7 @@ func newSimulation(t *testing.T, seed uint64, tr trouble) *simulation {
 		first: map[string]engine.OfferID{}, once: map[string]int{}, stopped: map[engine.Phone]time.Time{},
 		bounced: map[engine.OfferID]bool{}, asked: map[engine.PatientID]map[engine.OfferID]time.Time{}, broken: map[string]bool{},
 	}
-	s.world = newWorld(t, 3, func(p *engine.Policy) {
+	s.world = newWorld(t, clinics, func(p *engine.Policy) {
 		p.Size, p.Every, p.Grace, p.MaxAsked = 2, 4*time.Minute, 20*time.Second, 10
 	})
 	s.world.poll = 15 * time.Second
@@ -103,7 +103,6 @@ func newSimulation(t *testing.T, seed uint64, tr trouble) *simulation {
 		d.mu.Lock()
 		d.appts[later].Patient = "Patient/" + string(id) + "1"
 		d.mu.Unlock()
-		_ = id
 	}
 	s.start()
 	for id := range s.dmes {
@@ -369,7 +368,7 @@ func (s *simulation) run(moves int) {
 	s.settled()
 }
 
-func (s *simulation) clinic() engine.ClinicID { return engine.ClinicID(rune('a' + s.n(3))) }
+func (s *simulation) clinic() engine.ClinicID { return engine.ClinicID(rune('a' + s.n(len(s.clinics)))) }
 
 func (s *simulation) source() string { return fmt.Sprintf("S%d", 1+s.n(perSlots)) }
 
@@ -674,6 +673,15 @@ func (s *simulation) settled() {
 		t.Errorf("left behind: pending %v, reserved %v", w.pending, w.reserved)
 	}
 	s.private()
+	counted := map[string]int{}
+	for _, m := range s.metrics {
+		word, _, _ := strings.Cut(m, " ")
+		if word == "claim" || word == "write" {
+			word = m
+		}
+		counted[word]++
+	}
+	t.Logf("%d commits, %d messages, %v, %v", s.disk.commits, len(s.messages), counted, s.faults)
 }
 
 // private checks that nothing personal stands where anybody may read.

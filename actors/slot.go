@@ -274,7 +274,7 @@ func (a *slotActor) take(c *system.Context, msg any) {
 }
 
 // trusted reports whether the record system can be trusted, and this slot was compared with it.
-func (a *slotActor) trusted() bool { return a.gate != 0 && a.gate == a.c.gate.Load() }
+func (a *slotActor) trusted() bool { return a.gate != 0 && a.gate == a.c.opening() }
 
 func (a *slotActor) verdict(o engine.OfferID) leave {
 	switch {

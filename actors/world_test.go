@@ -303,6 +303,7 @@ func (c carrier) Send(ctx context.Context, m engine.Message) engine.Outcome {
 		out.Ref = "ref-" + string(m.Attempt)
 	}
 	w.left(m)
+	time.Sleep(w.lag)
 	return out
 }
 
@@ -380,6 +381,7 @@ type world struct {
 	mu       sync.Mutex
 	fail     func(storage.Batch) (error, bool)
 	poll     time.Duration
+	lag      time.Duration // between a message's leaving and the carrier's word
 	carry    func(engine.Message) (engine.Outcome, time.Duration)
 	boom     func(engine.ClinicID, string) bool
 	onLeave  func(sent)

@@ -1,0 +1,206 @@
+package actors
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"relais/engine"
+	"relais/engine/reach"
+	"relais/engine/slot"
+	"relais/storage"
+)
+
+// story is a scenario in steps: a wave, a no, a wave, a yes, a chain, a second slot.
+func story(w *world) []func() {
+	d := w.dmes["a"]
+	return []func(){
+		func() { d.cancel("S1"); w.wait(5 * time.Second) },
+		func() { w.wait(2 * time.Minute) },
+		func() { w.says("a", 2, "non"); w.wait(5 * time.Second) },
+		func() { w.wait(9 * time.Minute) },
+		func() { d.fail(engine.DMEError); w.wait(time.Minute) },
+		func() { w.says("a", 1, "oui"); w.wait(5 * time.Second) },
+		func() { d.fail(""); w.wait(time.Minute) },
+		func() { w.wait(2 * time.Minute) },
+		func() { w.do("S2", "pause"); w.wait(5 * time.Second) },
+		func() { w.do("S2", "resume"); w.wait(time.Minute) },
+		func() {
+			for i := 2; i <= 9; i++ {
+				w.says("a", i, "oui")
+			}
+			w.wait(time.Minute)
+		},
+		func() { w.wait(7 * time.Hour) },
+	}
+}
+
+// play runs the story and returns every message. restart says after which steps the process dies.
+func play(t *testing.T, restart func(step int) bool) (messages []string) {
+	t.Helper()
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, 1, nil)
+		w.poll = 5 * time.Second
+		w.dmes["a"].add("S1", monday.Add(3*time.Hour), 20*time.Minute)
+		later := w.dmes["a"].add("S2", monday.Add(6*time.Hour), 20*time.Minute)
+		w.start()
+		w.enrol("a", 9, func(i int, _ *engine.Patient, e *engine.Entry) {
+			if i == 1 {
+				e.Current = &engine.Appointment{Source: later, Start: monday.Add(6 * time.Hour)}
+			}
+		})
+		w.wait(12 * time.Second)
+		for i, step := range story(w) {
+			step()
+			if restart(i) {
+				w.restart()
+				w.wait(20 * time.Second) // as long as it takes to look at the record system again
+			}
+		}
+		messages = w.texts()
+		w.phase("S1", slot.Booked)
+		w.phase("S2", slot.Booked)
+	})
+	return messages
+}
+
+func TestKillAfterEveryStep(t *testing.T) {
+	want := play(t, func(int) bool { return false })
+	if len(want) < 10 {
+		t.Fatalf("a story of little: %q", want)
+	}
+	for step := range 12 {
+		if got := play(t, func(i int) bool { return i == step }); !slices.Equal(got, want) {
+			t.Errorf("killed after step %d: %q\nwant %q", step, got, want)
+		}
+	}
+	if got := play(t, func(int) bool { return true }); !slices.Equal(got, want) {
+		t.Errorf("killed after every step: %q\nwant %q", got, want)
+	}
+}
+
+// TestKillAtEveryCommit kills the process at each commit of a cancellation's way, before and after
+// it becomes durable.
+func TestKillAtEveryCommit(t *testing.T) {
+	for _, takesPlace := range []bool{false, true} {
+		for at := 1; ; at++ {
+			killed := false
+			t.Run(fmt.Sprintf("commit=%d,durable=%v", at, takesPlace), func(t *testing.T) {
+				bubble(t, func(t *testing.T) { killed = killAt(t, at, takesPlace) })
+			})
+			if !killed {
+				if at < 20 {
+					t.Errorf("only %d commits: the way is longer", at)
+				}
+				break
+			}
+		}
+	}
+}
+
+func killAt(t *testing.T, at int, takesPlace bool) (killed bool) {
+	t.Helper()
+	s := newSimulation(t, 1, 1, trouble{})
+	w := s.world
+	w.poll = 15 * time.Second
+	left := -1
+	w.fail = func(storage.Batch) (error, bool) {
+		if left > 0 {
+			if left--; left == 0 {
+				killed = true
+				w.process.dead.Store(true)
+				w.process.store.dead.Store(true)
+				return storage.ErrClosed, takesPlace
+			}
+		}
+		return nil, false
+	}
+	s.carry = nil
+	w.restart()
+	w.wait(12 * time.Second)
+	w.disk.mu.Lock()
+	left = at
+	w.disk.mu.Unlock()
+	revive := func() {
+		if w.dead.Load() {
+			w.restart()
+			w.wait(15 * time.Second)
+		}
+	}
+	w.dmes["a"].cancel("S6")
+	for range 30 {
+		w.wait(4 * time.Second)
+		revive()
+	}
+	offers := w.slotOf("a", "S6").Offers
+	if len(offers) != 2 {
+		t.Fatalf("%d were asked", len(offers))
+	}
+	var kind engine.AnswerKind
+	for range 5 { // a patient who gets no answer tries again
+		a, err := w.process.Reply(context.Background(), engine.Reply{ID: "1", Attempt: engine.NewAttemptID(offers[0].ID, 1), Channel: engine.SMS, Intent: engine.Yes})
+		if err == nil {
+			kind = a.Kind
+			s.answered(a, offers[0].ID)
+			break
+		}
+		revive()
+	}
+	for range 20 {
+		w.wait(3 * time.Second)
+		revive()
+	}
+	if kind != engine.AnsBooked && kind != engine.AnsFinalising {
+		t.Errorf("the only yes was answered %q", kind)
+	}
+	if st := w.slotOf("a", "S6"); st.Phase != slot.Booked || st.Winner != offers[0].ID {
+		t.Errorf("the slot is %s, won by %s", st.Phase, st.Winner)
+	}
+	told := 0
+	for _, m := range w.messages {
+		if m.Kind == engine.MsgBooked && m.Channel == engine.SMS {
+			told++
+		}
+	}
+	st, err := w.offerState(context.Background(), offers[0].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unknown := slices.ContainsFunc(st.Deliveries, func(d reach.Delivery) bool {
+		return d.Kind == engine.MsgBooked && d.Status == reach.Unknown
+	})
+	if told > 1 || (told == 0 && !unknown) {
+		t.Errorf("the winner was told %d times: %+v", told, st.Deliveries)
+	}
+	w.wait(8 * time.Hour)
+	s.settled()
+	return killed
+}
+
+func TestSendingAtTheCrashIsNotRepeated(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := freed(t, 2, nil)
+		w.lag = 10 * time.Second
+		w.wait(time.Minute) // they left, and the carrier has not answered
+		w.want("a1 offer", "a2 offer")
+		w.crash()
+		w.lag = 0
+		w.wait(time.Second)
+		w.start()
+		w.wait(30 * time.Minute)
+		for _, m := range w.texts() {
+			if m != "a1 reminder" && m != "a2 reminder" {
+				t.Errorf("sent again: %s", m)
+			}
+		}
+		for _, o := range w.slot("S1").Offers {
+			st, err := w.offerState(context.Background(), o.ID)
+			if err != nil || st.Deliveries[0].Status != reach.Unknown {
+				t.Errorf("what was under way is %q, %v", st.Deliveries[0].Status, err)
+			}
+		}
+		w.answer(w.says("a", 1, "oui"), engine.AnsBooked)
+	})
+}
