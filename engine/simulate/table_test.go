@@ -39,7 +39,7 @@ func played(t *testing.T, replications int) (Comparison, map[string]int) {
 // our waves replace a no at once.
 func TestKnownTable(t *testing.T) {
 	t.Parallel()
-	c, index := played(t, 40)
+	c, index := played(t, 24)
 	utility := func(name string) Figures {
 		f, _ := c.Figures(index[name], nil)
 		return f
