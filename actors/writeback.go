@@ -166,7 +166,9 @@ func (a *dmeActor) wrote(c *system.Context, m wrote) {
 		c.Self().Send(nudge{})
 	default:
 		metrics.WriteBack(a.c.ID, "retried", took)
-		a.judge(c, bad(m.err))
+		if f != "" { // without a word of the record system the write only waited here for its turn
+			a.judge(c, bad(m.err))
+		}
 		c.After(backoff(w.tries, m.err), tryWrite{m.id})
 	}
 }
