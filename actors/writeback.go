@@ -166,8 +166,10 @@ func (a *dmeActor) wrote(c *system.Context, m wrote) {
 		c.Self().Send(nudge{})
 	default:
 		metrics.WriteBack(a.c.ID, "retried", took)
-		if f != "" { // without a word of the record system the write only waited here for its turn
+		if f != "" {
 			a.judge(c, bad(m.err))
+		} else {
+			w.tries = 0 // it waited here for its turn: the record system is not to blame
 		}
 		c.After(backoff(w.tries, m.err), tryWrite{m.id})
 	}

@@ -155,51 +155,6 @@ func report(b *testing.B, claims, commits int, spent, plain time.Duration, took 
 	b.ReportMetric(quantile(took, .99), "p99-ms")
 }
 
-// race has everybody who was asked about one slot say yes at once, and returns how long it took
-// until all had their answer.
-func race(tb testing.TB, people int) time.Duration {
-	tb.Helper()
-	h := openHall(tb, hallPlan{clinics: 1, slots: 20, asked: people, patients: people, every: time.Millisecond})
-	h.free(1, people)
-	h.wall.mu.Lock()
-	phones := slices.Clone(h.wall.all)
-	h.wall.mu.Unlock()
-	if len(phones) != people {
-		tb.Fatalf("%d people were asked, not %d", len(phones), people)
-	}
-	answers := make([]engine.AnswerKind, people)
-	took := together(people, people, func(i int) {
-		kind, err := h.say(tb.Context(), phones[i], engine.Yes)
-		if err != nil {
-			tb.Errorf("a yes was not answered: %v", err)
-		}
-		answers[i] = kind
-	})
-	h.quiet()
-	won, lost := 0, 0
-	for _, kind := range answers {
-		switch kind {
-		case engine.AnsBooked, engine.AnsFinalising:
-			won++
-		case engine.AnsTaken:
-			lost++
-		default:
-			tb.Errorf("an answer is %q", kind)
-		}
-	}
-	if won != 1 || lost != people-1 {
-		tb.Errorf("%d winners and %d who were told that it is taken, of %d", won, lost, people)
-	}
-	if n := h.dmes[hallClinic(0)].booked(); n != 1 {
-		tb.Errorf("the record system has %d bookings", n)
-	}
-	return took
-}
-
-func TestThousandRaceForOneSlot(t *testing.T) {
-	race(t, 1000)
-}
-
 func BenchmarkRaceForOneSlot(b *testing.B) {
 	for b.Loop() {
 		took := race(b, 1000)
