@@ -34,7 +34,7 @@ func TestFilesSayNothingOfOtherMachines(t *testing.T) {
 		`-----BEGIN [A-Z ]*` + `PRIVATE KEY`,
 	}, "|"))
 	for _, name := range tracked(t) {
-		if name == "go.sum" || name == "LICENSE" || strings.HasSuffix(name, "package-lock.json") {
+		if name == "go.sum" || name == "LICENSE" || strings.HasSuffix(name, "package-lock.json") || strings.HasSuffix(name, ".png") {
 			continue
 		}
 		text, err := os.ReadFile(filepath.Join(top, filepath.FromSlash(name)))
