@@ -190,15 +190,8 @@ func (r *Relais) Act(ctx context.Context, id engine.ClinicID, sid engine.SlotID,
 	if r.clinicOf(sid) != c {
 		return desk.Card{}, engine.Errorf(engine.NotFound, "there is no such slot")
 	}
-	if key != "" {
-		_, err := r.store.Get(ctx, commandKey(id, key))
-		if err == nil { // carried out before
-			s, err := r.slotState(ctx, c, sid)
-			return r.cardOf(c, s), err
-		}
-		if !errors.Is(err, storage.ErrNotFound) {
-			return desk.Card{}, unavailable(err)
-		}
+	if card, done, err := r.carriedOut(ctx, c, sid, key); done || err != nil {
+		return card, err
 	}
 	staff := slot.Staff{Action: slot.StaffAction(act.Action), By: by, Revision: act.Revision}
 	if staff.Action == slot.Give {
@@ -220,9 +213,28 @@ func (r *Relais) Act(ctx context.Context, id engine.ClinicID, sid engine.SlotID,
 	}
 	s, err := system.AskIn[staffAct, slot.State](ctx, r.slots, sid, staffAct{staff, key})
 	if err != nil {
+		if card, done, err := r.carriedOut(ctx, c, sid, key); done && err == nil {
+			return card, nil // by its double, a moment ago
+		}
 		return desk.Card{}, err
 	}
 	return r.cardOf(c, s), nil
+}
+
+// carriedOut reports whether the command of a key was carried out before, and how its slot stands now.
+func (r *Relais) carriedOut(ctx context.Context, c *clinic, sid engine.SlotID, key string) (desk.Card, bool, error) {
+	if key == "" {
+		return desk.Card{}, false, nil
+	}
+	_, err := r.store.Get(ctx, commandKey(c.ID, key))
+	if errors.Is(err, storage.ErrNotFound) {
+		return desk.Card{}, false, nil
+	}
+	if err != nil {
+		return desk.Card{}, false, unavailable(err)
+	}
+	s, err := r.slotState(ctx, c, sid)
+	return r.cardOf(c, s), true, err
 }
 
 // Waitlist lists a clinic's entries whose patient's name contains search, by identifier.

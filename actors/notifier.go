@@ -443,13 +443,10 @@ func (a *notifier) gauge() {
 
 // optOuts are the channels that the person has left since this offer was made.
 func (a *notifier) optOuts() []reach.Input {
-	p, _, _ := a.r.waitlist.patient(a.record.State.Person.Patient)
 	var out []reach.Input
 	for _, was := range a.record.State.Person.Contacts {
-		for _, c := range p.Contacts {
-			if c.Channel == was.Channel && c.Phone == was.Phone && c.Email == was.Email && was.OptedOut.IsZero() && !c.OptedOut.IsZero() {
-				out = append(out, reach.OptOut{Channel: c.Channel})
-			}
+		if was.OptedOut.IsZero() && a.r.waitlist.optedOut(a.record.State.Person.Patient, was) {
+			out = append(out, reach.OptOut{Channel: was.Channel})
 		}
 	}
 	return out
@@ -574,9 +571,7 @@ const sendWithin = 30 * time.Second
 func (a *notifier) send(c *system.Context, d reach.Delivery) {
 	m := a.message(d)
 	sender := a.r.opt.Senders[d.Channel]
-	if about(d.Kind) {
-		m.Still = a.still()
-	}
+	m.Still = a.still(d)
 	ctx, cancel := context.WithTimeout(context.Background(), sendWithin)
 	first := d.Kind == engine.MsgOffer
 	system.PipeOn(a.r.sends, c, ctx, func(ctx context.Context) (engine.Outcome, error) {
@@ -603,11 +598,17 @@ func (a *notifier) send(c *system.Context, d reach.Delivery) {
 	})
 }
 
-// still says, from any goroutine and to the last moment, whether a message about the offer may leave.
-// It asks the slot's own word too, which does not hang on this actor being well.
-func (a *notifier) still() func() bool {
+// still says, from any goroutine and to the last moment, whether a message may leave. For one about the
+// offer it asks the slot's own word too, which does not hang on this actor being well.
+func (a *notifier) still(d reach.Delivery) func() bool {
+	contact, asks := a.record.State.Person.Contacts[d.Contact], about(d.Kind)
 	open, c, waitlist, patient, id := a.open, a.c, a.r.waitlist, a.record.State.Person.Patient, a.id
-	return func() bool { return open.Load() && c.opening() != 0 && waitlist.asking(patient, id) }
+	return func() bool {
+		if waitlist.optedOut(patient, contact) {
+			return false
+		}
+		return !asks || open.Load() && c.opening() != 0 && waitlist.asking(patient, id)
+	}
 }
 
 // facts is what messages of this offer may say.

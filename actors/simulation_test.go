@@ -368,7 +368,9 @@ func (s *simulation) run(moves int) {
 	s.settled()
 }
 
-func (s *simulation) clinic() engine.ClinicID { return engine.ClinicID(rune('a' + s.n(len(s.clinics)))) }
+func (s *simulation) clinic() engine.ClinicID {
+	return engine.ClinicID(rune('a' + s.n(len(s.clinics))))
+}
 
 func (s *simulation) source() string { return fmt.Sprintf("S%d", 1+s.n(perSlots)) }
 

@@ -178,6 +178,15 @@ func (w *waitlist) asking(p engine.PatientID, o engine.OfferID) bool {
 	return ok
 }
 
+// optedOut reports whether the patient wants nothing on a contact any more.
+func (w *waitlist) optedOut(p engine.PatientID, c engine.Contact) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.ContainsFunc(w.patients[p].value.Contacts, func(now engine.Contact) bool {
+		return now.Channel == c.Channel && now.Phone == c.Phone && now.Email == c.Email && !now.OptedOut.IsZero()
+	})
+}
+
 // foreign returns the open offers of a clinic's entries that are not waiting any more.
 func (w *waitlist) foreign(c engine.ClinicID) map[engine.EntryID][]engine.OfferID {
 	w.mu.Lock()

@@ -320,9 +320,15 @@ func (links) Offer(token string) string { return "https://relais.example/o/" + t
 func (links) Leave(token string) string { return "https://relais.example/l/" + token }
 
 // counts is the Metrics of a world.
-type counts struct{ w *world }
+type counts struct {
+	w *world
+	p *process
+}
 
 func (m counts) add(c engine.ClinicID, what string) {
+	if m.p.dead.Load() {
+		return
+	}
 	m.w.mu.Lock()
 	m.w.metrics = append(m.w.metrics, what)
 	boom := m.w.boom
@@ -348,7 +354,7 @@ func (m counts) Delivery(ch engine.Channel, k engine.MessageKind, s reach.Delive
 }
 
 func (m counts) Health(c engine.ClinicID, before, now health.Status) {
-	if before != now {
+	if before != now && !m.p.dead.Load() {
 		m.w.mu.Lock()
 		m.w.health[c] = now
 		m.w.healthAt[c] = time.Now()
@@ -468,7 +474,7 @@ func (w *world) start() {
 	}
 	c := carrier{p}
 	r, err := New(Options{
-		Store: p.store, Poll: poll, Clinics: w.clinics, DMEs: dmes, Caller: c, Links: links{}, Metrics: counts{w}, Observer: counts{w},
+		Store: p.store, Poll: poll, Clinics: w.clinics, DMEs: dmes, Caller: c, Links: links{}, Metrics: counts{w, p}, Observer: counts{w, p},
 		Senders: map[engine.Channel]Sender{engine.SMS: c, engine.Voice: c, engine.EmailMail: c},
 		Invite: func(engine.BookingID, engine.Clinic, engine.Lang, time.Time, time.Time) []byte {
 			return []byte("BEGIN")
