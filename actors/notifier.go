@@ -576,7 +576,7 @@ func (a *notifier) send(c *system.Context, d reach.Delivery) {
 	first := d.Kind == engine.MsgOffer
 	system.PipeOn(a.r.sends, c, ctx, func(ctx context.Context) (engine.Outcome, error) {
 		defer cancel()
-		if m.Still != nil && !m.Still() {
+		if !m.Still() {
 			return engine.Outcome{Status: engine.Failed, Reason: engine.Dropped}, nil
 		}
 		return sender.Send(ctx, m), nil
