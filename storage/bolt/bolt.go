@@ -103,8 +103,8 @@ type Store struct {
 // Exists says whether dir holds a store, even one that cannot be opened. Ask before making a new
 // key.
 func Exists(dir string) bool {
-	info, err := os.Stat(filepath.Join(dir, File))
-	return err == nil && info.Size() > 0
+	_, err := os.Stat(filepath.Join(dir, File))
+	return err == nil
 }
 
 // Commit implements storage.Store. A batch that is refused leaves nothing behind.

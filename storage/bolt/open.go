@@ -44,12 +44,12 @@ func Open(dir string, opt Options) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil { //nolint:gosec // whoever runs it chooses the directory
 		return nil, fmt.Errorf("storage/bolt: make the directory: %w", err)
 	}
-	db, err := openFile(filepath.Join(dir, File))
-	if err != nil {
+	path := filepath.Join(dir, File)
+	if err := begin(path, opt.Sealer); err != nil {
 		return nil, err
 	}
-	if err := prepare(db, opt.Sealer); err != nil {
-		_ = db.Close()
+	db, err := openPrepared(path, opt.Sealer)
+	if err != nil {
 		return nil, err
 	}
 	s := &Store{
@@ -64,14 +64,68 @@ func Open(dir string, opt Options) (*Store, error) {
 	return s, nil
 }
 
+// begin creates a store that is not there under another name, and gives it its name once it is
+// whole. So an empty file is never a store that was about to be created, but one that was lost.
+func begin(path string, s *seal.Sealer) error {
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && info.Size() == 0:
+		return fmt.Errorf("%w (%s): it is empty; put a copy in its place", ErrDamaged, path)
+	case err == nil:
+		return nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return openError(path, err)
+	}
+	db, err := openPrepared(path+".new", s)
+	if err != nil {
+		return err
+	}
+	if err := db.Close(); err != nil {
+		return fmt.Errorf("storage/bolt: create: %w", err)
+	}
+	err = os.Rename(path+".new", path)
+	if errors.Is(err, fs.ErrNotExist) { // another process was quicker: the lock tells whether it goes on
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("storage/bolt: create: %w", err)
+	}
+	syncDir(filepath.Dir(path))
+	return nil
+}
+
+// syncDir makes a new name last. Systems that cannot do that for a directory do it by themselves.
+func syncDir(dir string) {
+	if d, err := os.Open(filepath.Clean(dir)); err == nil {
+		_ = d.Sync()
+		_ = d.Close()
+	}
+}
+
+func openPrepared(path string, s *seal.Sealer) (*bbolt.DB, error) {
+	db, err := openFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := prepare(db, s); err != nil {
+		_ = db.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+func unreadable(path string) error {
+	return fmt.Errorf("%w (%s): a page that it needs cannot be read; put a copy in its place", ErrDamaged, path)
+}
+
 // openFile opens the database. Damage can make it panic, or touch pages the file does not have.
 func openFile(path string) (db *bbolt.DB, err error) {
 	var file *os.File
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
-		if p := recover(); p != nil {
+		if recover() != nil {
 			_ = file.Close() // lets go of the lock
-			db, err = nil, fmt.Errorf("%w (%s): %v", ErrDamaged, path, p)
+			db, err = nil, unreadable(path)
 		}
 	}()
 	db, err = bbolt.Open(path, 0o600, &bbolt.Options{
@@ -139,8 +193,8 @@ func checkSize(db *bbolt.DB, file *os.File) error {
 func prepare(db *bbolt.DB, s *seal.Sealer) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%w (%s): %v", ErrDamaged, db.Path(), p)
+		if recover() != nil {
+			err = unreadable(db.Path())
 		}
 	}()
 	fresh := false

@@ -187,6 +187,10 @@ func TestOpenRefuses(t *testing.T) {
 			t.Helper()
 			edit(t, path, func(tx *bbolt.Tx) error { return tx.DeleteBucket(bucketNames[inEvents]) })
 		}, ErrDamaged},
+		{"empty", func(t *testing.T, path string) {
+			t.Helper()
+			write(t, path, nil)
+		}, ErrDamaged},
 		{"cut one page short", func(t *testing.T, path string) {
 			t.Helper()
 			var used int64 // the file is longer than that
@@ -296,5 +300,24 @@ func TestDirectory(t *testing.T) {
 	}
 	if _, err := Open(dir, Options{Sealer: newSealer(t)}); !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "permissions") {
 		t.Errorf("an unwritable directory: %v", err)
+	}
+}
+
+// TestCreateAfterCrash finds what a first start left that was killed halfway.
+func TestCreateAfterCrash(t *testing.T) {
+	dir, sealer := t.TempDir(), newSealer(t)
+	write(t, filepath.Join(dir, File+".new"), nil)
+	if Exists(dir) {
+		t.Fatal("half a store counts as one")
+	}
+	s, err := Open(dir, Options{Sealer: sealer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, File+".new")); !errors.Is(err, fs.ErrNotExist) || !Exists(dir) {
+		t.Fatalf("the store did not get its name: %v", err)
 	}
 }

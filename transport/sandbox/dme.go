@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -73,14 +72,12 @@ func OpenDME(path string, cfg DMEConfig) (*DME, error) {
 	if cfg.Client == nil {
 		cfg.Client = &http.Client{Timeout: 5 * time.Second}
 	}
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second})
+	d := &DME{cfg: cfg, clinics: map[string]*clinic{}, dirty: make(chan struct{}, 1), stop: make(chan struct{})}
+	db, err := openFile(path, d.load)
 	if err != nil {
-		return nil, fmt.Errorf("sandbox: open the record system: %w", err)
+		return nil, err
 	}
-	d := &DME{db: db, cfg: cfg, clinics: map[string]*clinic{}, dirty: make(chan struct{}, 1), stop: make(chan struct{})}
-	if err := db.View(d.load); err != nil {
-		return nil, errors.Join(fmt.Errorf("sandbox: read the record system: %w", err), db.Close())
-	}
+	d.db = db
 	d.hooks = newHooks(d)
 	d.done.Go(d.tellWatchers)
 	return d, nil

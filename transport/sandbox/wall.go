@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"regexp"
 	"slices"
@@ -68,14 +67,11 @@ func OpenWall(path string, people []Person, log *slog.Logger) (*Wall, error) {
 		wake: make(chan struct{}, 1), quit: make(chan struct{}),
 	}
 	if path != "" {
-		db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 2 * time.Second})
+		db, err := openFile(path, w.load)
 		if err != nil {
-			return nil, fmt.Errorf("sandbox: open wall: %w", err)
+			return nil, err
 		}
 		w.db = db
-		if err := w.load(); err != nil {
-			return nil, errors.Join(fmt.Errorf("sandbox: load wall: %w", err), db.Close())
-		}
 	}
 	for _, p := range people {
 		w.enter(p)
@@ -95,35 +91,33 @@ func (w *Wall) Close() error {
 	return w.db.Close()
 }
 
-func (w *Wall) load() error {
-	return w.db.Update(func(tx *bbolt.Tx) error {
-		b, err := tx.CreateBucketIfNotExists(threadsBucket)
-		if err != nil {
+func (w *Wall) load(tx *bbolt.Tx) error {
+	b, err := tx.CreateBucketIfNotExists(threadsBucket)
+	if err != nil {
+		return err
+	}
+	return b.ForEach(func(_, v []byte) error {
+		t := &Thread{}
+		if err := json.Unmarshal(v, t); err != nil {
 			return err
 		}
-		return b.ForEach(func(_, v []byte) error {
-			t := &Thread{}
-			if err := json.Unmarshal(v, t); err != nil {
-				return err
-			}
-			for i := range t.Items {
-				it := &t.Items[i]
-				w.where[it.ID] = t.ID
-				switch it.Status {
-				case "ringing", "live":
-					it.Status = "ended" // the carrier that held the line is gone
-				case "queued", "sent":
-					if !it.Mine {
-						it.Status = "failed" // it was in the carrier's queue
-					}
-				default:
-					continue
+		for i := range t.Items {
+			it := &t.Items[i]
+			w.where[it.ID] = t.ID
+			switch it.Status {
+			case "ringing", "live":
+				it.Status = "ended" // the carrier that held the line is gone
+			case "queued", "sent":
+				if !it.Mine {
+					it.Status = "failed" // it was in the carrier's queue
 				}
-				w.dirty[t.ID] = true
+			default:
+				continue
 			}
-			w.index(t)
-			return nil
-		})
+			w.dirty[t.ID] = true
+		}
+		w.index(t)
+		return nil
 	})
 }
 

@@ -143,6 +143,9 @@ func (p *program) openStore() error {
 		open = seal.Open // a new key would open nothing of what is there
 	}
 	sealer, err := open(p.cfg.KeyFile)
+	if errors.Is(err, seal.ErrNoKey) {
+		return fmt.Errorf("the store in %s was sealed with a key that is not in %s; put the key file back: without it nothing of the store can be read", p.cfg.Data, p.cfg.KeyFile)
+	}
 	if err != nil {
 		return err
 	}
