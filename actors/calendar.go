@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"relais/actors/system"
@@ -125,6 +126,9 @@ func (a *calendar) restarted(c *system.Context) {
 type showAgain struct{}
 
 func (a *calendar) slot(card desk.Card) {
+	if past(card, time.Now()) {
+		return
+	}
 	before, known := a.current(card.ID)
 	if known && a.opened[card.ID].Revision > card.Revision {
 		return // an older word, overtaken on the way
@@ -162,6 +166,9 @@ func (a *calendar) schedule(views []scheduleView) {
 		}
 		if v.card.ID == "" {
 			delete(a.sources, v.source)
+			continue
+		}
+		if past(v.card, time.Now()) {
 			continue
 		}
 		before, known := a.current(v.card.ID)
@@ -211,7 +218,9 @@ func (a *calendar) push(d desk.Delta) {
 	if len(d.Cards)+len(d.Remove) == 0 && d.Health == nil {
 		return
 	}
-	a.seq++
+	if a.seq++; a.seq%ringSize == 0 {
+		a.forget(time.Now())
+	}
 	a.c.seq.Store(a.seq)
 	a.whole = nil
 	d.Seq = a.seq
@@ -256,6 +265,7 @@ func (a *calendar) catchUp(w watch) bool {
 
 func (a *calendar) snapshot() desk.Snapshot {
 	now := time.Now().UTC()
+	a.forget(now)
 	s := desk.Snapshot{Epoch: a.r.epoch, Seq: a.seq, Now: now, Clinic: a.r.info(a.c, now), Health: a.health, Cards: []desk.Card{}}
 	seen := make(map[engine.SlotID]bool, len(a.base))
 	for _, ids := range []map[engine.SlotID]desk.Card{a.base, a.opened} {
@@ -267,6 +277,20 @@ func (a *calendar) snapshot() desk.Snapshot {
 		}
 	}
 	return s
+}
+
+// past reports whether a card is too old to be shown.
+func past(c desk.Card, now time.Time) bool { return now.Sub(c.End) > schedule.Keep }
+
+// forget lets go of old cards. Pages that have them keep them: they do no harm there.
+func (a *calendar) forget(now time.Time) {
+	old := func(_ engine.SlotID, c desk.Card) bool { return past(c, now) }
+	maps.DeleteFunc(a.base, old)
+	maps.DeleteFunc(a.opened, old)
+	maps.DeleteFunc(a.sources, func(_ string, id engine.SlotID) bool {
+		_, shown := a.base[id]
+		return !shown
+	})
 }
 
 // info is what pages say of a clinic.

@@ -276,3 +276,25 @@ func TestCalendarSurvivesItsOwnPanic(t *testing.T) {
 		w.phase("S1", slot.Offering)
 	})
 }
+
+func TestCalendarForgetsThePast(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := freed(t, 0, nil)
+		w.wait(20 * time.Hour)
+		w.restart()
+		w.wait(10 * time.Second)
+		count := func(want int) {
+			t.Helper()
+			s, err := w.Snapshot(context.Background(), "a")
+			if err != nil || len(s.Cards) != want {
+				t.Errorf("%d cards, %v; want %d", len(s.Cards), err, want)
+			}
+		}
+		count(1)
+		w.wait(9 * time.Hour)
+		count(0)
+		w.restart()
+		w.wait(10 * time.Second)
+		count(0)
+	})
+}

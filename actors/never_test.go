@@ -227,6 +227,8 @@ func TestNever6LosesAFact(t *testing.T) {
 func TestNever7TellsWhoItIs(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSimulation(t, 7, 2, trouble{panics: true, dme: true, carriers: true})
+		s.set(&s.panicky, 0.1)
+		s.wait(time.Minute)
 		s.run(60)
 		if len(s.log.String()) < 1000 || len(s.metrics) < 100 {
 			t.Error("too little was written to prove anything")

@@ -9,8 +9,8 @@ import (
 	"relais/engine/reach"
 )
 
-// DME is one clinic's record system. Errors are *engine.DMEFailure. Methods are called from one
-// goroutine at a time for looks, and from another one for writes.
+// DME is one clinic's record system. Errors are *engine.DMEFailure. Looks for changes are made one at
+// a time; reads and writes of single slots come beside them, from any goroutine.
 type DME interface {
 	// Changes returns what changed since cursor ("" is not allowed; a Snapshot gives the first).
 	Changes(ctx context.Context, cursor string) (engine.Observation, error)

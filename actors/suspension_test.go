@@ -124,6 +124,9 @@ func TestNothingLeavesBeforeTheFirstLook(t *testing.T) {
 		w.start()
 		w.wait(19 * time.Second)
 		w.want()
+		if n := len(w.slot("S1").Offers); n != 3 {
+			t.Errorf("%d people chosen on what may not be true any more", n)
+		}
 		w.wait(30 * time.Second) // courtesies wait for trust
 		w.want("a1 taken", "a2 taken", "a3 taken")
 		w.phase("S1", slot.Closed)
