@@ -21,6 +21,7 @@ func BenchmarkIdleSlot(b *testing.B) {
 }
 
 func idleSlots(b *testing.B, offers int) {
+	b.Helper()
 	const n = 10_000
 	for b.Loop() {
 		clinic := engine.Clinic{ID: "parc", Zone: "America/Toronto", Policy: engine.DefaultPolicy(), Mode: engine.Automatic}

@@ -96,7 +96,7 @@ func (h *hall) openBare() *bare {
 		h.tb.Fatal(err)
 	}
 	defer func() { _ = from.Close() }()
-	to, err := os.Create(path) //nolint:gosec // the test's own directory
+	to, err := os.Create(path)
 	if err != nil {
 		h.tb.Fatal(err)
 	}
@@ -181,7 +181,7 @@ func (x *bare) again(tb testing.TB, commits []notedCommit, callers int) time.Dur
 	})
 }
 
-// slotOf is the slot that a person was asked about first.
+// askedAbout returns who was asked first about each slot.
 func (h *hall) askedAbout(slots []engine.SlotID) []engine.Phone {
 	h.tb.Helper()
 	phones := make([]engine.Phone, len(slots))

@@ -70,7 +70,7 @@ func claimsDurable(b *testing.B) {
 			spent += together(claimCallers, len(freed), func(i int) {
 				began := time.Now()
 				answers.Go(func() {
-					kind, err := h.say(b.Context(), phones[i], engine.Yes)
+					kind, err := h.yes(b.Context(), phones[i])
 					if err != nil || (kind != engine.AnsFinalising && kind != engine.AnsBooked) {
 						b.Errorf("a yes to a free slot: %q, %v", kind, err)
 					}
@@ -120,7 +120,7 @@ func claimsWhole(b *testing.B) {
 			start := time.Now()
 			together(claimCallers, len(freed), func(i int) {
 				began := time.Now()
-				kind, err := h.say(b.Context(), phones[i], engine.Yes)
+				kind, err := h.yes(b.Context(), phones[i])
 				if err != nil || (kind != engine.AnsBooked && kind != engine.AnsFinalising) {
 					b.Errorf("a yes to a free slot: %q, %v", kind, err)
 				}

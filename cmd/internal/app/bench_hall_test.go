@@ -206,9 +206,9 @@ func (h *hall) quiet() {
 	})
 }
 
-// say has a person answer by text.
-func (h *hall) say(ctx context.Context, from engine.Phone, in engine.Intent) (engine.AnswerKind, error) {
-	a, err := h.relais.Reply(ctx, engine.Reply{ID: rand.Text(), Phone: from, Channel: engine.SMS, Intent: in, At: time.Now()})
+// yes has a person text OUI.
+func (h *hall) yes(ctx context.Context, from engine.Phone) (engine.AnswerKind, error) {
+	a, err := h.relais.Reply(ctx, engine.Reply{ID: rand.Text(), Phone: from, Channel: engine.SMS, Intent: engine.Yes, At: time.Now()})
 	return a.Kind, err
 }
 

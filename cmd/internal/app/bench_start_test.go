@@ -56,7 +56,7 @@ func startDemo(b *testing.B, bin, dir string) (time.Duration, float64) {
 	b.Helper()
 	ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, bin, "demo", "--quiet", "--json", "--addr", "127.0.0.1:0", "--data", dir) //nolint:gosec // just built
+	cmd := exec.CommandContext(ctx, bin, "demo", "--quiet", "--json", "--addr", "127.0.0.1:0", "--data", dir)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		b.Fatal(err)

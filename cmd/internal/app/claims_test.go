@@ -23,7 +23,7 @@ func race(tb testing.TB, people int) time.Duration {
 	}
 	answers := make([]engine.AnswerKind, people)
 	took := together(people, people, func(i int) {
-		kind, err := h.say(tb.Context(), phones[i], engine.Yes)
+		kind, err := h.yes(tb.Context(), phones[i])
 		if err != nil {
 			tb.Errorf("a yes was not answered: %v", err)
 		}
@@ -32,10 +32,10 @@ func race(tb testing.TB, people int) time.Duration {
 	h.quiet()
 	won, lost := 0, 0
 	for _, kind := range answers {
-		switch kind {
-		case engine.AnsBooked, engine.AnsFinalising:
+		switch {
+		case kind == engine.AnsBooked || kind == engine.AnsFinalising:
 			won++
-		case engine.AnsTaken:
+		case kind == engine.AnsTaken:
 			lost++
 		default:
 			tb.Errorf("an answer is %q", kind)
@@ -65,7 +65,7 @@ func TestManyClaimsAtOneClinic(t *testing.T) {
 	dme := h.dmes[hallClinic(0)]
 	release := dme.hold()
 	together(slots, slots, func(i int) {
-		kind, err := h.say(t.Context(), phones[i], engine.Yes)
+		kind, err := h.yes(t.Context(), phones[i])
 		if err != nil || kind != engine.AnsFinalising {
 			t.Errorf("a yes to a free slot: %q, %v", kind, err)
 		}
