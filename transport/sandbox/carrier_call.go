@@ -193,16 +193,16 @@ func (c *CarrierServer) Press(sid, key string) error {
 		return engine.Errorf(engine.Invalid, "A key is 0 to 9, * or #.")
 	}
 	return c.onCall(sid, func(k *call) bool {
-		if !k.is("in-progress") {
+		if !k.is("in-progress") || len(k.keys) == cap(k.keys) {
 			return false
 		}
+		c.wall.say(sid, "person", key) // first, so that what it brings about stands below it
 		select {
 		case k.keys <- key:
+			return true
 		default:
 			return false
 		}
-		c.wall.say(sid, "person", key)
-		return true
 	}, "The call is not under way.")
 }
 
