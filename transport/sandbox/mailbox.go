@@ -84,7 +84,7 @@ func StartMailbox(cfg MailboxConfig) (*MailServer, error) {
 	s.ErrorLog = discard{}
 	m.server = s
 	m.work.Go(func() {
-		if err := s.Serve(l); err != nil && !errors.Is(err, smtp.ErrServerClosed) {
+		if err := s.Serve(l); err != nil && !errors.Is(err, smtp.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			m.log.Error("sandbox mailbox stopped", "error", err)
 		}
 	})
@@ -106,6 +106,10 @@ func (m *MailServer) Credentials() (user, password string) { return mailUser, m.
 // Close stops listening and drops connections.
 func (m *MailServer) Close() error {
 	err := m.server.Close()
+	// A server that has not begun to serve does not know its listener yet, and would never end.
+	if e := m.listen.Close(); e != nil && !errors.Is(e, net.ErrClosed) {
+		err = errors.Join(err, e)
+	}
 	m.work.Wait()
 	return err
 }

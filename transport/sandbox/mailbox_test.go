@@ -94,3 +94,21 @@ func TestMailboxNeedsTLSAndPassword(t *testing.T) {
 		t.Error("too large a mail was taken")
 	}
 }
+
+// TestMailboxClosesAtOnce closes mailboxes before they had time to serve.
+func TestMailboxClosesAtOnce(t *testing.T) {
+	wall, err := OpenWall("", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = wall.Close() }()
+	for range 20 {
+		m, err := StartMailbox(MailboxConfig{Wall: wall})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
