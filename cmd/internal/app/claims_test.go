@@ -1,20 +1,35 @@
 package app
 
 import (
+	"crypto/rand"
 	"slices"
 	"testing"
 	"time"
 
 	"relais/engine"
+	"relais/engine/desk"
 	"relais/engine/health"
+	"relais/engine/slot"
 )
 
 // race has everybody who was asked about one slot say yes at once, and returns how long it took
 // until all had their answer.
 func race(tb testing.TB, people int) time.Duration {
 	tb.Helper()
-	h := openHall(tb, hallPlan{clinics: 1, slots: 20, asked: people, patients: people, every: time.Millisecond})
-	h.free(1, people)
+	h := openHall(tb, hallPlan{clinics: 1, slots: 20, asked: people, patients: people, every: time.Hour})
+	freed := h.dmes[hallClinic(0)].cancelNext(hallClinic(0))
+	h.relais.Nudge(hallClinic(0))
+	for sent := 100; ; sent += 100 { // one wave looks at a hundred people; somebody at the desk wants more
+		h.until("a wave is sent", func() bool { return h.wall.count() >= min(sent, people) })
+		if sent >= people {
+			break
+		}
+		act := desk.Action{Action: string(slot.SendNow)}
+		if _, err := h.relais.Act(tb.Context(), hallClinic(0), freed, "accueil", rand.Text(), act); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	h.quiet()
 	h.wall.mu.Lock()
 	phones := slices.Clone(h.wall.all)
 	h.wall.mu.Unlock()
