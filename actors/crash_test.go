@@ -84,7 +84,7 @@ func TestKillAfterEveryStep(t *testing.T) {
 // TestKillAtEveryCommit kills the process at each commit of a cancellation's way, before and after
 // it becomes durable.
 func TestKillAtEveryCommit(t *testing.T) {
-	stride := 4 // -relais.seeds asks for patience: then all of them
+	stride := 6 // -relais.seeds asks for patience: then all of them
 	if *seeds > 20 {
 		stride = 1
 	}
@@ -211,4 +211,64 @@ func TestSendingAtTheCrashIsNotRepeated(t *testing.T) {
 		}
 		w.answer(w.says("a", 1, "oui"), engine.AnsBooked)
 	})
+}
+
+// TestPanicWithWorkWaiting lets an actor fail just when something waits behind the commit under way,
+// at every moment of a withdrawal and of a yes: what was promised is done nevertheless.
+func TestPanicWithWorkWaiting(t *testing.T) {
+	for _, metric := range []string{"delivery", "reached", "offered", "claim", "filled", "write", "alert"} {
+		hits := 0
+		for offset := time.Duration(0); offset < 400*time.Millisecond; offset += 20 * time.Millisecond {
+			bubble(t, func(t *testing.T) {
+				w := newWorld(t, 1, func(p *engine.Policy) { p.Grace = 0 })
+				w.dmes["a"].add("S1", monday.Add(3*time.Hour), 20*time.Minute)
+				w.slow = func() time.Duration { return 50 * time.Millisecond }
+				w.carry = func(m engine.Message) (engine.Outcome, time.Duration) {
+					if m.Phone == phone("a", 2) && m.Kind == engine.MsgOffer {
+						return engine.Outcome{Status: engine.Failed, Reason: engine.Filtered}, 0
+					}
+					return engine.Outcome{Status: engine.Accepted}, 0
+				}
+				w.start()
+				w.enrol("a", 3, nil)
+				w.wait(10 * time.Second)
+				fail := true
+				w.mu.Lock()
+				w.boom = func(_ engine.ClinicID, m string) bool {
+					hit := fail && len(m) > len(metric) && m[:len(metric)] == metric || fail && m == metric
+					if hit {
+						fail = false
+						hits++
+					}
+					return hit
+				}
+				w.mu.Unlock()
+				w.dmes["a"].cancel("S1")
+				for len(w.slot("S1").Offers) == 0 {
+					time.Sleep(10 * time.Millisecond)
+				}
+				time.Sleep(offset)
+				heard := true
+				if metric == "reached" || metric == "claim" || metric == "filled" || metric == "write" {
+					a, err := w.text(w.process, "SM1", phone("a", 1), "oui")
+					heard = err != nil || a.Kind != engine.AnsNone // before its offer was written nobody can answer it
+				} else {
+					_, _ = w.act("S1", "withdraw", 0, "", "")
+				}
+				w.wait(3 * time.Minute)
+				w.disk.mu.Lock()
+				left := len(w.disk.effects)
+				w.disk.mu.Unlock()
+				if left > 0 {
+					t.Errorf("panic at %q, %v after the wave: %d orders were never carried out", metric, offset, left)
+				}
+				if heard && unfinished(w.slot("S1")) && metric != "alert" {
+					t.Errorf("panic at %q, %v after the wave: the slot is %s", metric, offset, w.slot("S1").Phase)
+				}
+			})
+		}
+		if hits == 0 && metric != "alert" {
+			t.Errorf("nothing failed at %q", metric)
+		}
+	}
 }

@@ -23,7 +23,7 @@ import (
 )
 
 var (
-	seeds    = flag.Int("relais.seeds", 6, "how many simulations to run")
+	seeds    = flag.Int("relais.seeds", 4, "how many simulations to run")
 	fromSeed = flag.Uint64("relais.from", 1, "the seed of the first simulation")
 )
 
@@ -94,6 +94,7 @@ func newSimulation(t *testing.T, seed uint64, clinics int, tr trouble) *simulati
 	s.onLeave = s.leaves
 	s.carry = s.carrying
 	s.world.fail = s.storing
+	s.world.slow = func() time.Duration { return time.Duration(s.n(30)) * time.Millisecond }
 	s.boom = func(engine.ClinicID, string) bool { return s.chance(s.get(&s.panicky)) }
 	for id, d := range s.dmes {
 		for i := range perSlots {

@@ -42,6 +42,7 @@ type memory struct {
 	// fail decides what becomes of a commit: the error to report, and whether it takes place
 	// nevertheless. nil: all work.
 	fail func(storage.Batch) (err error, takesPlace bool)
+	slow func() time.Duration // how long the next commit takes to become durable; nil: no time
 }
 
 func (m *memory) Close() error {
@@ -99,6 +100,9 @@ func check(b storage.Batch) error {
 func (m *memory) Commit(ctx context.Context, b storage.Batch) error {
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if m.slow != nil {
+		time.Sleep(m.slow())
 	}
 	d := m.disk
 	d.mu.Lock()

@@ -386,6 +386,7 @@ type world struct {
 
 	mu       sync.Mutex
 	fail     func(storage.Batch) (error, bool)
+	slow     func() time.Duration // commits
 	poll     time.Duration
 	lag      time.Duration // between a message's leaving and the carrier's word
 	carry    func(engine.Message) (engine.Outcome, time.Duration)
@@ -459,9 +460,7 @@ func newWorld(t *testing.T, clinics int, set func(*engine.Policy)) *world {
 func (w *world) start() {
 	w.t.Helper()
 	p := &process{w: w, store: &memory{disk: w.disk}}
-	if w.fail != nil {
-		p.store.fail = w.fail
-	}
+	p.store.fail, p.store.slow = w.fail, w.slow
 	poll := map[engine.ClinicID]time.Duration{}
 	if w.poll > 0 {
 		for id := range w.dmes {

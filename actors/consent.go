@@ -1,0 +1,155 @@
+package actors
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"relais/engine"
+	"relais/engine/reach"
+	"relais/engine/wording"
+	"relais/storage"
+)
+
+// consent opts a contact out of messages, or in again. The list of opt-outs is kept for contacts
+// too that belong to nobody on the waitlist.
+func (r *Relais) consent(ctx context.Context, in engine.Reply, offer engine.OfferID) (engine.Answer, error) {
+	phone, email := in.Phone, engine.Email("")
+	lang := cmp.Or(in.Lang, engine.French)
+	var facts wording.Facts
+	if offer != "" {
+		s, err := r.offerState(ctx, offer)
+		if err != nil {
+			return engine.Answer{}, err
+		}
+		facts = r.facts(r.clinics[s.Clinic], s)
+		lang = cmp.Or(in.Lang, s.Person.Lang)
+		for _, c := range s.Person.Contacts {
+			if in.Channel == engine.EmailMail && c.Email != "" {
+				phone, email = "", c.Email
+			}
+			if in.Channel != engine.EmailMail && c.Phone != "" && phone == "" {
+				phone = c.Phone
+			}
+		}
+		for _, d := range s.Deliveries {
+			if d.ID == in.Attempt && s.Person.Contacts[d.Contact].Phone != "" {
+				phone = s.Person.Contacts[d.Contact].Phone // the one that was called
+			}
+		}
+	} else if _, last, ok := r.replies.of(phone); ok {
+		if s, err := r.offerState(ctx, last.offer); err == nil {
+			facts = r.facts(last.clinic, s)
+			lang = cmp.Or(in.Lang, last.lang)
+		}
+	}
+	stop := in.Intent == engine.Stop
+	if err := r.optOut(ctx, phone, email, stop, in.ID); err != nil {
+		return engine.Answer{}, err
+	}
+	kind := engine.AnsStopped
+	if !stop {
+		kind = engine.AnsStarted
+	}
+	return engine.Answer{Kind: kind, Lang: lang, Text: wording.Answer(kind, in.Channel, lang, facts)}, nil
+}
+
+func (r *Relais) optOut(ctx context.Context, phone engine.Phone, email engine.Email, stop bool, reply string) error {
+	now := time.Now().UTC()
+	patients := r.waitlist.byContact(phone, email)
+	for try := 0; ; try++ {
+		b := storage.Batch{}
+		key := storage.Key{Clinic: storage.Shared, Kind: storage.KindOptOut, ID: digest(string(phone) + string(email))}
+		rec, err := r.store.Get(ctx, key)
+		if err != nil && !errors.Is(err, storage.ErrNotFound) {
+			return unavailable(err)
+		}
+		if stop || rec.Version > 0 {
+			b.Puts = append(b.Puts, storage.Put{Key: key, Expect: rec.Version, Data: encode(map[string]time.Time{"at": now}), Delete: !stop})
+		}
+		if reply != "" { // a replayed START must not undo a later STOP
+			b.Puts = append(b.Puts, storage.Put{Key: replyKey(reply), Data: []byte("{}")})
+		}
+		var changed []stored[engine.Patient]
+		for _, id := range patients {
+			p, version, ok := r.waitlist.patient(id)
+			if !ok {
+				continue
+			}
+			p.Contacts = slices.Clone(p.Contacts)
+			for i, c := range p.Contacts {
+				if (phone == "" || c.Phone != phone) && (email == "" || c.Email != email) {
+					continue
+				}
+				p.Contacts[i].OptedOut = time.Time{}
+				if stop {
+					p.Contacts[i].OptedOut = now
+				}
+			}
+			b.Puts = append(b.Puts, storage.Put{Key: patientKey(p), Expect: version, Data: encode(p)})
+			changed = append(changed, stored[engine.Patient]{p, version + 1})
+		}
+		err = r.store.Commit(ctx, b)
+		if errors.Is(err, storage.ErrStale) && try < mostRetries {
+			if reply != "" {
+				if _, err := r.store.Get(ctx, replyKey(reply)); err == nil {
+					return nil // counted before
+				}
+			}
+			r.refreshPatients(ctx, patients)
+			continue
+		}
+		if err != nil {
+			return unavailable(err)
+		}
+		for _, p := range changed {
+			r.waitlist.putPatient(p.value, p.version)
+			if stop {
+				r.quiet(p.value.ID, phone, email)
+			}
+		}
+		return nil
+	}
+}
+
+func (r *Relais) refreshPatients(ctx context.Context, ids []engine.PatientID) {
+	for _, id := range ids {
+		p, _, ok := r.waitlist.patient(id)
+		if !ok {
+			continue
+		}
+		if rec, err := r.store.Get(ctx, patientKey(p)); err == nil && json.Unmarshal(rec.Data, &p) == nil {
+			r.waitlist.putPatient(p, rec.Version)
+		}
+	}
+}
+
+// quiet stops what is still to be sent to a contact that opted out.
+func (r *Relais) quiet(p engine.PatientID, phone engine.Phone, email engine.Email) {
+	r.waitlist.mu.Lock()
+	offers := make([]engine.OfferID, 0, len(r.waitlist.pending[p]))
+	for o := range r.waitlist.pending[p] {
+		offers = append(offers, o)
+	}
+	r.waitlist.mu.Unlock()
+	var out []reach.Input
+	if phone != "" {
+		out = append(out, reach.OptOut{Channel: engine.SMS}, reach.OptOut{Channel: engine.Voice})
+	}
+	if email != "" {
+		out = append(out, reach.OptOut{Channel: engine.EmailMail})
+	}
+	for _, o := range offers {
+		r.offers.Ref(o).Send(offerInput{in: out})
+	}
+}
+
+func digest(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:16])
+}
