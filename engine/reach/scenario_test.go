@@ -50,7 +50,7 @@ func TestScenarios(t *testing.T) {
 			got := play(t, strings.Split(strings.TrimSpace(inputs), "\n"))
 			if *update {
 				text := strings.TrimSpace(inputs) + "\n\n" + got
-				if err := os.WriteFile(file, []byte(text), 0o600); err != nil { //nolint:gosec // a file of testdata
+				if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 					t.Fatal(err)
 				}
 				return

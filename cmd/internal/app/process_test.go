@@ -340,20 +340,6 @@ type phone struct {
 	item   sandbox.Item
 }
 
-// reached are the people who got something of a kind, one entry for each item, oldest first.
-func (p *process) reached(kind string) []phone {
-	p.t.Helper()
-	var out []phone
-	for _, t := range p.state().Threads {
-		for _, i := range t.Items {
-			if i.Kind == kind && !i.Mine {
-				out = append(out, phone{t, i})
-			}
-		}
-	}
-	return out
-}
-
 // thread is one person's phone as it is now.
 func (p *process) thread(id string) sandbox.Thread {
 	p.t.Helper()

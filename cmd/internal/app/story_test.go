@@ -42,11 +42,10 @@ func browse(t *testing.T, p *process, clinic string) *browser {
 func (b *browser) connect() {
 	b.t.Helper()
 	at := fmt.Sprintf("%s/ws/calendar?clinic=%s&epoch=%s&seq=%d", strings.Replace(b.p.url, "http", "ws", 1), b.clinic, url.QueryEscape(b.epoch), b.seq)
-	conn, resp, err := websocket.Dial(soon(b.t), at, &websocket.DialOptions{HTTPClient: &http.Client{Jar: b.p.http.Jar}})
+	conn, _, err := websocket.Dial(soon(b.t), at, &websocket.DialOptions{HTTPClient: &http.Client{Jar: b.p.http.Jar}}) //nolint:bodyclose // the library owns it
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	_ = resp
 	conn.SetReadLimit(8 << 20)
 	b.conn = conn
 	b.t.Cleanup(func() { _ = conn.CloseNow() })
