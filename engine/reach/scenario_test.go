@@ -266,7 +266,7 @@ func (p *player) input(f []string) Input {
 	case "wake", "tick":
 		in := Tick{Gen: p.s.Gen}
 		if gen, ok := strings.CutPrefix(rest, "gen="); ok {
-			in.Gen = uint64(p.number(gen)) //nolint:gosec // a number of the scenario
+			in.Gen = uint64(p.number(gen))
 		}
 		return in
 	case "ok", "unknown", "fail":

@@ -46,7 +46,7 @@ func benchSlot(slot int) string {
 	return string(engine.NewSlotID(benchClinic(slot), fmt.Sprint(slot), time.Unix(1_780_000_000, 0).Add(time.Duration(slot)*10*time.Minute)))
 }
 
-func benchEntry(slot int) string   { return fmt.Sprintf("entry-%08x", uint32(slot)*2654435761) } //nolint:gosec // a scatter
+func benchEntry(slot int) string   { return fmt.Sprintf("entry-%08x", uint32(slot)*2654435761) }
 func benchEffect(n uint64) string  { return fmt.Sprintf("%016x", n) }
 func effectNumber(n uint64) string { return benchEffect(n) + ".1" }
 
@@ -223,7 +223,7 @@ func (r *race) run(b *testing.B, callers, n int) {
 			share++
 		}
 		wg.Go(func() {
-			rnd := rand.New(rand.NewPCG(1, uint64(who))) //nolint:gosec // not a secret
+			rnd := rand.New(rand.NewPCG(1, uint64(who)))
 			for range share {
 				slot := rnd.IntN(benchSlots/callers)*callers + who
 				number := r.number.Add(1)

@@ -41,7 +41,7 @@ func Open(dir string, opt Options) (*Store, error) {
 	if opt.Sealer == nil {
 		return nil, ErrNoSealer
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil { //nolint:gosec // whoever runs it chooses the directory
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("storage/bolt: make the directory: %w", err)
 	}
 	path := filepath.Join(dir, File)

@@ -38,7 +38,7 @@ func cancellations(b *testing.B, hook bool) {
 	for b.Loop() {
 		w, p := demoInside(b, hook)
 		appointments := w.later24(b)
-		rnd := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same spacing each time
+		rnd := rand.New(rand.NewPCG(1, 2))
 		at, first := map[engine.SlotID]time.Time{}, map[engine.SlotID]time.Time{}
 		for i, a := range appointments[:cancelled] {
 			if i%30 == 29 { // the wall shows no more than the last 300 people

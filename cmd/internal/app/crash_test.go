@@ -35,7 +35,7 @@ func TestCrashes(t *testing.T) {
 	before := map[string]desk.Card{}
 	for range crashes() {
 		done := make(chan struct{})
-		killed := time.AfterFunc(time.Duration(rand.IntN(2500))*time.Millisecond, func() { p.kill(); close(done) }) //nolint:gosec // a moment, not a secret
+		killed := time.AfterFunc(time.Duration(rand.IntN(2500))*time.Millisecond, func() { p.kill(); close(done) })
 		for n := 0; ; n++ {
 			next, ok := p.disturb(clinic, n, before, used)
 			if !ok {
@@ -130,7 +130,7 @@ func (p *process) disturb(clinic string, n int, cards map[string]desk.Card, used
 		return cancelled, true
 	}
 	for _, th := range s.Threads {
-		if offered(th) && rand.IntN(3) == 0 { //nolint:gosec // any of them
+		if offered(th) && rand.IntN(3) == 0 {
 			_, _, _, err := p.try("POST", "/sandbox/api/threads/"+th.ID+"/text", map[string]string{"text": []string{"OUI", "NON"}[n%2]})
 			return cancelled, err == nil
 		}
