@@ -222,7 +222,12 @@ func TestPanicWithWorkWaiting(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				w := newWorld(t, 1, func(p *engine.Policy) { p.Grace = 0 })
 				w.dmes["a"].add("S1", monday.Add(3*time.Hour), 20*time.Minute)
-				w.slow = func() time.Duration { return 50 * time.Millisecond }
+				w.slow = func(b storage.Batch) time.Duration {
+					if len(b.Puts) > 0 && b.Puts[0].Key.Kind == storage.KindSlot {
+						return 5 * time.Millisecond
+					}
+					return 70 * time.Millisecond
+				}
 				w.carry = func(m engine.Message) (engine.Outcome, time.Duration) {
 					if m.Phone == phone("a", 2) && m.Kind == engine.MsgOffer {
 						return engine.Outcome{Status: engine.Failed, Reason: engine.Filtered}, 0

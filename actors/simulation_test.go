@@ -94,7 +94,7 @@ func newSimulation(t *testing.T, seed uint64, clinics int, tr trouble) *simulati
 	s.onLeave = s.leaves
 	s.carry = s.carrying
 	s.world.fail = s.storing
-	s.world.slow = func() time.Duration { return time.Duration(s.n(30)) * time.Millisecond }
+	s.world.slow = func(storage.Batch) time.Duration { return time.Duration(s.n(30)) * time.Millisecond }
 	s.boom = func(engine.ClinicID, string) bool { return s.chance(s.get(&s.panicky)) }
 	for id, d := range s.dmes {
 		for i := range perSlots {

@@ -42,7 +42,7 @@ type memory struct {
 	// fail decides what becomes of a commit: the error to report, and whether it takes place
 	// nevertheless. nil: all work.
 	fail func(storage.Batch) (err error, takesPlace bool)
-	slow func() time.Duration // how long the next commit takes to become durable; nil: no time
+	slow func(storage.Batch) time.Duration // how long a commit takes to become durable; nil: no time
 }
 
 func (m *memory) Close() error {
@@ -102,7 +102,7 @@ func (m *memory) Commit(ctx context.Context, b storage.Batch) error {
 		return err
 	}
 	if m.slow != nil {
-		time.Sleep(m.slow())
+		time.Sleep(m.slow(b))
 	}
 	d := m.disk
 	d.mu.Lock()

@@ -386,7 +386,7 @@ type world struct {
 
 	mu       sync.Mutex
 	fail     func(storage.Batch) (error, bool)
-	slow     func() time.Duration // commits
+	slow     func(storage.Batch) time.Duration // commits
 	poll     time.Duration
 	lag      time.Duration // between a message's leaving and the carrier's word
 	carry    func(engine.Message) (engine.Outcome, time.Duration)
