@@ -124,11 +124,10 @@ func (r *Relais) Reply(ctx context.Context, in engine.Reply) (engine.Answer, err
 		case len(open) > 1:
 			several = open
 		}
-		c, offer = last.clinic, last.offer
+		offer = last.offer
 		if several != nil && (in.Intent == engine.Yes || in.Intent == engine.No || in.Intent == engine.Choice) {
 			if chosen, ok := choose(several, in); ok {
-				c, offer, several = chosen.clinic, chosen.offer, nil
-				in.Intent = engine.Yes
+				offer, in.Intent = chosen.offer, engine.Yes
 			} else {
 				offer = ""
 			}

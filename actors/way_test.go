@@ -153,6 +153,7 @@ func TestFrontDesk(t *testing.T) {
 		if _, err := w.act("S1", "withdraw", stale, "k1", ""); engine.CodeOf(err) != engine.Conflict {
 			t.Errorf("a command on an old revision: %v, want a conflict", err)
 		}
+		w.wait(time.Second)
 		w.phase("S1", slot.Offering)
 		card, err := w.act("S1", "withdraw", w.slot("S1").Version, "k1", "")
 		if err != nil || card.Why != "withdrawn" || card.By != "clerk" {

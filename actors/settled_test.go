@@ -1,0 +1,151 @@
+package actors
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"testing/synctest"
+
+	"relais/engine"
+	"relais/engine/desk"
+	"relais/engine/reach"
+	"relais/engine/slot"
+	"relais/storage"
+)
+
+// settled checks the end: nothing is open, nothing was lost, nothing was said to the wrong ear.
+func (s *simulation) settled() {
+	synctest.Wait()
+	t := s.t
+	s.disk.mu.Lock()
+	effects := slices.Collect(maps.Keys(s.disk.effects))
+	records := maps.Clone(s.disk.records)
+	s.disk.mu.Unlock()
+	for _, e := range effects {
+		t.Errorf("never carried out: %s %s", e.Clinic, e.ID)
+	}
+	events := map[string]map[string]int{}
+	for _, list := range s.disk.events {
+		for _, e := range list {
+			var data eventData
+			if err := json.Unmarshal(e.Data, &data); err != nil {
+				t.Fatal(err)
+			}
+			if events[e.Subject] == nil {
+				events[e.Subject] = map[string]int{}
+			}
+			events[e.Subject][data.Event]++
+		}
+	}
+	offered, delivered := map[string]int{}, map[string]int{}
+	for o := range s.offers {
+		offered[string(o.Slot())]++
+	}
+	told := map[engine.OfferID]reach.State{}
+	for k, r := range records {
+		if k.Kind != storage.KindOffer {
+			continue
+		}
+		var of offerRecord
+		if err := json.Unmarshal(r.Data, &of); err != nil {
+			t.Fatal(err)
+		}
+		told[of.State.Offer] = of.State
+		for _, d := range of.State.Deliveries {
+			if d.Counted {
+				delivered[string(of.State.Slot.ID)]++
+			}
+			if d.Status == reach.Sending {
+				t.Errorf("%s is being sent for ever", d.ID)
+			}
+		}
+	}
+	for o, who := range s.offers {
+		if _, ok := told[o]; !ok {
+			t.Errorf("offer %s of %s never began", o, who)
+		}
+	}
+	opened := 0
+	for k, r := range records {
+		if k.Kind != storage.KindSlot {
+			continue
+		}
+		var st slot.State
+		if err := json.Unmarshal(r.Data, &st); err != nil {
+			t.Fatal(err)
+		}
+		opened++
+		if unfinished(st) {
+			t.Errorf("slot %s is still %s (suspended %v, paused %v, wake %s)", k.ID, st.Phase, st.Suspended, st.Paused, st.Wake)
+		}
+		got := events[k.ID]
+		if got["opened"] != st.Opening || got["offered"] != offered[k.ID] || got["claimed"] != s.claims[st.Slot.ID] || got["delivery"] != delivered[k.ID] {
+			t.Errorf("never 6: timeline of %s is %v; there were %d openings, %d offers, %d claims, %d deliveries",
+				k.ID, got, st.Opening, offered[k.ID], s.claims[st.Slot.ID], delivered[k.ID])
+		}
+		if st.Phase == slot.Booked && !slices.ContainsFunc(told[st.Winner].Deliveries, func(d reach.Delivery) bool { return d.Kind == engine.MsgBooked }) {
+			if c := told[st.Winner].Person.Contacts; len(c) > 0 && c[0].Usable() {
+				t.Errorf("the winner of %s was never told", k.ID)
+			}
+		}
+	}
+	if opened == 0 {
+		t.Error("no slot was opened: the simulation proves nothing")
+	}
+	for c, d := range s.dmes {
+		for source := range d.slots {
+			booking, _ := d.live(source)
+			if st := s.slotOf(c, source); booking != "" && (st.Phase != slot.Booked || st.Booking != booking) {
+				t.Errorf("%s of clinic %s has our booking %s, and is %s with %s", source, c, booking, st.Phase, st.Booking)
+			}
+		}
+		snap, err := s.Snapshot(context.Background(), c)
+		if err != nil {
+			t.Errorf("snapshot: %v", err)
+		}
+		for _, card := range snap.Cards {
+			if st := s.read(c, card.ID); card.State == desk.Confirmed && d.booked[st.Booking].IsZero() {
+				t.Errorf("never 5: card %s is confirmed, and the record system never had it", card.ID)
+			}
+		}
+		if snap.Health.Status != "healthy" {
+			t.Errorf("clinic %s is %s at the end: %s", c, snap.Health.Status, snap.Health.Detail)
+		}
+	}
+	if w := s.waitlist; len(w.pending) > 0 || len(w.reserved) > 0 {
+		t.Errorf("left behind: pending %v, reserved %v", w.pending, w.reserved)
+	}
+	s.private()
+	counted := map[string]int{}
+	for _, m := range s.metrics {
+		word, _, _ := strings.Cut(m, " ")
+		if word == "claim" || word == "write" {
+			word = m
+		}
+		counted[word]++
+	}
+	t.Logf("%d commits, %d messages, %v, %v", s.disk.commits, len(s.messages), counted, s.faults)
+}
+
+// private checks that nothing personal stands where anybody may read.
+func (w *world) private() {
+	w.t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	text := w.log.String() + strings.Join(w.metrics, "\n")
+	for _, word := range []string{"Prénom", "Nomdefamille", "+1514", "514555", "@example.org", "relais.example/o/"} {
+		if i := strings.Index(text, word); i >= 0 {
+			w.t.Errorf("never 7: %q stands in the log or the metrics: %s", word, text[max(0, i-200):min(len(text), i+80)])
+		}
+	}
+	for _, m := range w.messages {
+		if i := strings.Index(m.Text, "/o/"); i >= 0 {
+			token, _, _ := strings.Cut(m.Text[i+3:], " ")
+			if token != "" && strings.Contains(text, token) {
+				w.t.Errorf("never 7: the secret of a link stands in the log or the metrics")
+			}
+		}
+	}
+}
