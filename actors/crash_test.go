@@ -190,11 +190,15 @@ func killAt(t *testing.T, at int, takesPlace bool) (killed bool) {
 func TestSendingAtTheCrashIsNotRepeated(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := freed(t, 2, nil)
+		w.mu.Lock()
 		w.lag = 10 * time.Second
+		w.mu.Unlock()
 		w.wait(time.Minute) // they left, and the carrier has not answered
 		w.want("a1 offer", "a2 offer")
 		w.crash()
+		w.mu.Lock()
 		w.lag = 0
+		w.mu.Unlock()
 		w.wait(time.Second)
 		w.start()
 		w.wait(30 * time.Minute)

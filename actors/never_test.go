@@ -119,12 +119,14 @@ func TestNever3LeavesTooLate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				w := freed(t, 3, nil)
+				w.mu.Lock()
 				w.carry = func(m engine.Message) (engine.Outcome, time.Duration) {
 					if m.Phone == phone("a", 1) || m.Kind != engine.MsgOffer {
 						return engine.Outcome{Status: engine.Accepted}, 0
 					}
 					return engine.Outcome{Status: engine.Accepted}, 15 * time.Second // waits at the carrier's door
 				}
+				w.mu.Unlock()
 				w.wait(time.Minute)
 				w.want("a1 offer")
 				end(w)

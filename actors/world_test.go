@@ -35,8 +35,11 @@ type carrier struct{ p *process }
 func (c carrier) Send(ctx context.Context, m engine.Message) engine.Outcome {
 	w := c.p.w
 	out, wait := engine.Outcome{Status: engine.Accepted, Ref: "ref-" + string(m.Attempt)}, time.Duration(0)
-	if w.carry != nil {
-		out, wait = w.carry(m)
+	w.mu.Lock()
+	carry, lag := w.carry, w.lag
+	w.mu.Unlock()
+	if carry != nil {
+		out, wait = carry(m)
 	}
 	if wait > 0 {
 		select {
@@ -58,7 +61,7 @@ func (c carrier) Send(ctx context.Context, m engine.Message) engine.Outcome {
 		out.Ref = "ref-" + string(m.Attempt)
 	}
 	w.left(m)
-	time.Sleep(w.lag)
+	time.Sleep(lag)
 	return out
 }
 
