@@ -263,9 +263,9 @@ func write(t *testing.T, path string, text []byte) {
 // TestHalfMade opens a file whose creation was cut off before anything was stored.
 func TestHalfMade(t *testing.T) {
 	for name, make := range map[string]func(t *testing.T, path string){
-		"empty": func(t *testing.T, path string) {
+		"not renamed yet": func(t *testing.T, path string) {
 			t.Helper()
-			write(t, path, nil)
+			write(t, path+".new", nil)
 		},
 		"no buckets": func(t *testing.T, path string) {
 			t.Helper()
