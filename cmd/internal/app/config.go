@@ -43,28 +43,6 @@ type LimitsConfig struct {
 	FeedClients int `yaml:"feed_clients"` // browsers connected to the live feed
 }
 
-// TwilioConfig is an account for texts and calls.
-type TwilioConfig struct {
-	AccountSID       string `yaml:"account_sid"`
-	AuthToken        Secret `yaml:"auth_token"`
-	From             string `yaml:"from"`              // E.164; needed for calls
-	MessagingService string `yaml:"messaging_service"` // "MG..."; texts leave from its numbers
-	BaseURL          string `yaml:"base_url"`          // empty: Twilio's own
-	TextsPerSecond   int    `yaml:"texts_per_second"`  // segments that the number or service may send
-	CallsPerSecond   int    `yaml:"calls_per_second"`
-}
-
-// MailConfig is a mail server to hand mail to.
-type MailConfig struct {
-	Host     string `yaml:"host"`
-	Port     int    `yaml:"port"`
-	Username string `yaml:"username"` // empty: no sign-in
-	Password Secret `yaml:"password"`
-	From     string `yaml:"from"`    // "Clinic <rdv@example.org>"
-	TLS      string `yaml:"tls"`     // starttls, tls, none
-	CAFile   string `yaml:"ca_file"` // empty: the machine's
-}
-
 // ClinicConfig is one clinic.
 type ClinicConfig struct {
 	ID            string               `yaml:"id"`
@@ -118,20 +96,6 @@ type PlaceConfig struct {
 	Lon     float64 `yaml:"lon"`
 }
 
-// DMEConfig is the clinic's record system.
-type DMEConfig struct {
-	FHIR *FHIRConfig `yaml:"fhir"`
-}
-
-// FHIRConfig is a FHIR R4 server.
-type FHIRConfig struct {
-	BaseURL     string            `yaml:"base_url"`
-	Token       Secret            `yaml:"token"`       // bearer; empty: none
-	HookSecret  Secret            `yaml:"hook_secret"` // empty: no subscription, polling only
-	PollEvery   Duration          `yaml:"poll_every"`
-	Specialties map[string]string `yaml:"specialties"` // the server's code to ours; missing: taken as it is
-}
-
 // DefaultConfig returns the settings of an operator who decided nothing.
 func DefaultConfig() Config {
 	return Config{
@@ -159,11 +123,6 @@ func (c *ClinicConfig) setDefaults() {
 		},
 	}
 }
-
-func (t *TwilioConfig) setDefaults() { *t = TwilioConfig{TextsPerSecond: 1, CallsPerSecond: 1} }
-
-func (m *MailConfig) setDefaults() { *m = MailConfig{Port: 587, TLS: "starttls"} }
-func (f *FHIRConfig) setDefaults() { *f = FHIRConfig{PollEvery: Duration(2 * time.Second)} }
 
 // Clinic returns the clinic as the rest of Relais knows it.
 func (c *ClinicConfig) Clinic() engine.Clinic {

@@ -1,0 +1,111 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"time"
+
+	"relais/actors"
+	"relais/engine"
+	"relais/transport/fhir"
+)
+
+// connectAll makes the clients of the clinics' record systems.
+func (p *program) connectAll(ctx context.Context, opt *actors.Options) error {
+	opt.DMEs, opt.Poll = map[engine.ClinicID]actors.DME{}, map[engine.ClinicID]time.Duration{}
+	for i := range p.cfg.Clinics {
+		clinic, err := p.connect(ctx, &p.cfg.Clinics[i])
+		if err != nil {
+			return err
+		}
+		opt.Clinics = append(opt.Clinics, clinic)
+		opt.DMEs[clinic.ID] = p.dmes[clinic.ID]
+		opt.Poll[clinic.ID] = time.Duration(p.cfg.Clinics[i].DME.FHIR.PollEvery)
+	}
+	return nil
+}
+
+// mountDMEs takes what the record systems push.
+func (p *program) mountDMEs() {
+	secrets := map[engine.ClinicID]string{}
+	for _, c := range p.cfg.Clinics {
+		secrets[engine.ClinicID(c.ID)] = string(c.DME.FHIR.HookSecret)
+	}
+	p.web.Mount("/hooks/fhir/{clinic}", fhir.HookHandler(
+		func(c engine.ClinicID) string { return secrets[c] }, p.relais.Nudge,
+		func(engine.ClinicID) { p.metrics.refused.WithLabelValues("fhir").Inc() }))
+}
+
+// subscribeAll asks the record systems to push; it works until ctx ends.
+func (p *program) subscribeAll(ctx context.Context) {
+	for i := range p.cfg.Clinics {
+		c := &p.cfg.Clinics[i]
+		if c.DME.FHIR.HookSecret != "" {
+			go p.subscribe(ctx, engine.ClinicID(c.ID), string(c.DME.FHIR.HookSecret))
+		}
+	}
+}
+
+// discoverWithin bounds the wait for a record system at start; it is asked only for what the
+// configuration does not say.
+const discoverWithin = 5 * time.Second
+
+// connect makes a clinic and the client of its record system.
+func (p *program) connect(ctx context.Context, c *ClinicConfig) (engine.Clinic, error) {
+	clinic := c.Clinic()
+	clinic.Phone = nationalNumber(clinic.Phone)
+	f := c.DME.FHIR
+	specialties := map[string]engine.Specialty{}
+	for theirs, ours := range f.Specialties {
+		specialties[theirs] = engine.Specialty(ours)
+	}
+	client, err := fhir.New(fhir.Config{
+		Clinic: clinic.ID, BaseURL: f.BaseURL, Specialties: specialties, Log: p.log,
+		Token: func(context.Context) (string, error) { return string(f.Token), nil },
+	})
+	if err != nil {
+		return clinic, fmt.Errorf("clinic %s: %w", c.ID, err)
+	}
+	p.dmes[clinic.ID] = client
+	p.closers = append(p.closers, client.Close)
+	if len(clinic.Practitioners) > 0 && len(clinic.Places) > 0 {
+		return clinic, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, discoverWithin)
+	defer cancel()
+	dir, err := client.Discover(ctx)
+	if err != nil {
+		p.log.Warn("the record system does not say who works where; name practitioners and places in the configuration, or start again when it answers",
+			"clinic", c.ID, "error", err)
+		return clinic, nil
+	}
+	if len(clinic.Practitioners) == 0 {
+		clinic.Practitioners = dir.Practitioners
+	}
+	if len(clinic.Places) == 0 {
+		clinic.Places = dir.Places
+	}
+	return clinic, nil
+}
+
+// subscribeEvery is how often a subscription is looked after: servers switch them off when they
+// could not deliver.
+const subscribeEvery = 5 * time.Minute
+
+func (p *program) subscribe(ctx context.Context, c engine.ClinicID, secret string) {
+	endpoint := p.cfg.PublicURL + "/hooks/fhir/" + url.PathEscape(string(c))
+	for {
+		err := p.dmes[c].Subscribe(ctx, endpoint, secret)
+		wait := subscribeEvery
+		if err != nil && ctx.Err() == nil {
+			p.log.Warn("the record system takes no subscription now; polling goes on", "clinic", c, "error", err)
+			wait = 30 * time.Second
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
