@@ -34,6 +34,18 @@ type Caller interface {
 	Abort(ctx context.Context, ref string, lang engine.Lang, say string) error
 }
 
+// Looker asks a carrier what became of a message whose outcome or receipt is missing. A Sender may be
+// one. ok is false when the carrier does not know (yet); ref is "" when the message was never
+// acknowledged, and m is the message as it was handed over.
+type Looker interface {
+	Look(ctx context.Context, m engine.Message, ref string) (r engine.Receipt, ok bool, err error)
+}
+
+// Describer says how a record system is worked with. A DME may be one.
+type Describer interface {
+	Modes() []engine.DMEMode
+}
+
 // Links makes the addresses that stand in messages.
 type Links interface {
 	Offer(token string) string // the patient's page

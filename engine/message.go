@@ -32,6 +32,7 @@ type Message struct {
 	Invite  []byte        // e-mail: a calendar file, or nil
 	Say     *Script       // voice
 	Valid   time.Duration // how long it is worth delivering
+	Before  time.Time     // start of the slot it is about: where a carrier's rate makes messages wait, the nearest goes first
 	// Still is asked by the transport right before the message leaves, after any wait of its own;
 	// false drops the message (Failed, Dropped). nil lets it leave.
 	Still func() bool
@@ -78,10 +79,12 @@ const (
 type Outcome struct {
 	Status OutcomeStatus `json:"status"`
 	Ref    string        `json:"ref,omitempty"` // the carrier's identifier
-	Reason Reason        `json:"reason,omitempty"`
-	Retry  bool          `json:"retry,omitempty"` // trying the same again can help
-	Wait   time.Duration `json:"wait,omitempty"`  // not before
-	Detail string        `json:"detail,omitempty"`
+	// Carrier names the account that took it, as the configuration does: it labels metrics.
+	Carrier string        `json:"carrier,omitempty"`
+	Reason  Reason        `json:"reason,omitempty"`
+	Retry   bool          `json:"retry,omitempty"` // trying the same again can help
+	Wait    time.Duration `json:"wait,omitempty"`  // not before
+	Detail  string        `json:"detail,omitempty"`
 }
 
 // ReceiptStatus is what a carrier says later. The order is the order of progress: a receipt that
