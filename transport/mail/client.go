@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -66,10 +67,13 @@ type Client struct {
 	from    *netmail.Address
 	replyTo *netmail.Address
 	domain  string
-	breaker circuitbreaker.CircuitBreaker[any]
-	free    chan *link
-	close   sync.Once
-	closed  chan struct{}
+
+	port      int
+	tlsConfig *tls.Config
+	breaker   circuitbreaker.CircuitBreaker[any]
+	free      chan *link
+	close     sync.Once
+	closed    chan struct{}
 }
 
 // link is one place of the pool; conn is nil until somebody needs it. It is used by one goroutine
@@ -119,6 +123,9 @@ func New(cfg Config) (*Client, error) {
 		cfg.Wait = 30 * time.Second
 	}
 	c.cfg = cfg
+	if err := c.protect(); err != nil {
+		return nil, err
+	}
 	c.breaker = circuitbreaker.NewBuilder[any]().
 		WithFailureRateThreshold(breakerRate, breakerLeast, breakerPeriod).
 		WithSuccessThreshold(1).WithDelay(breakerDelay).Build()
@@ -133,33 +140,34 @@ func New(cfg Config) (*Client, error) {
 	return c, nil
 }
 
+// protect works out the port and how connections are protected.
+func (c *Client) protect() error {
+	c.tlsConfig = &tls.Config{ServerName: c.cfg.Host, MinVersion: tls.VersionTLS12}
+	if len(c.cfg.CA) > 0 {
+		c.tlsConfig.RootCAs = x509.NewCertPool()
+		if !c.tlsConfig.RootCAs.AppendCertsFromPEM(c.cfg.CA) {
+			return errors.New("mail: the CA holds no certificate")
+		}
+	}
+	usual, ok := map[TLS]int{StartTLS: 587, Implicit: 465, NoTLS: 25}[c.cfg.TLS]
+	if !ok {
+		return errors.New(`mail: TLS is "starttls", "implicit" or "none"`)
+	}
+	c.port = cmp.Or(c.cfg.Port, usual)
+	return nil
+}
+
 // dialer makes the go-mail client of a link. go-mail hides its connection, so the link catches
 // it, to be able to cut it.
 func (c *Client) dialer(l *link) (*gomail.Client, error) {
-	cfg := c.cfg
-	t := &tls.Config{ServerName: cfg.Host, MinVersion: tls.VersionTLS12}
-	if len(cfg.CA) > 0 {
-		t.RootCAs = x509.NewCertPool()
-		if !t.RootCAs.AppendCertsFromPEM(cfg.CA) {
-			return nil, errors.New("mail: the CA holds no certificate")
-		}
-	}
+	cfg, t := c.cfg, c.tlsConfig
 	d := &net.Dialer{Timeout: cfg.Timeout, KeepAlive: 30 * time.Second}
-	port, policy := 587, gomail.TLSMandatory
-	switch cfg.TLS {
-	case StartTLS:
-	case Implicit:
-		port, policy = 465, gomail.NoTLS
-	case NoTLS:
-		port, policy = 25, gomail.NoTLS
-	default:
-		return nil, errors.New(`mail: TLS is "starttls", "implicit" or "none"`)
-	}
-	if cfg.Port != 0 {
-		port = cfg.Port
+	policy := gomail.NoTLS
+	if cfg.TLS == StartTLS {
+		policy = gomail.TLSMandatory
 	}
 	opts := []gomail.Option{
-		gomail.WithPort(port), gomail.WithTimeout(cfg.Timeout), gomail.WithHELO(cfg.HELO),
+		gomail.WithPort(c.port), gomail.WithTimeout(cfg.Timeout), gomail.WithHELO(cfg.HELO),
 		gomail.WithTLSPolicy(policy), gomail.WithTLSConfig(t),
 		gomail.WithDialContextFunc(func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := d.DialContext(ctx, network, address)
