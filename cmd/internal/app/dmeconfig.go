@@ -7,6 +7,14 @@ type DMEConfig struct {
 	FHIR *FHIRConfig `yaml:"fhir"`
 }
 
+// pollEvery is the time between looks; 0: the default of the actors.
+func (d DMEConfig) pollEvery() time.Duration {
+	if d.FHIR != nil {
+		return time.Duration(d.FHIR.PollEvery)
+	}
+	return 0
+}
+
 // FHIRConfig is a FHIR R4 server.
 type FHIRConfig struct {
 	BaseURL     string            `yaml:"base_url"`

@@ -11,17 +11,28 @@ import (
 	"relais/transport/fhir"
 )
 
+// recordSystem is what the program asks of the client of a clinic's record system, whatever it speaks.
+type recordSystem interface {
+	actors.DME
+	actors.Describer
+	// Check tries everything that is asked of the record system, and tells step how each part went.
+	Check(ctx context.Context, dryRun bool, step func(engine.CheckStep))
+	Close()
+}
+
 // connectAll makes the clients of the clinics' record systems.
 func (p *program) connectAll(ctx context.Context, opt *actors.Options) error {
 	opt.DMEs, opt.Poll = map[engine.ClinicID]actors.DME{}, map[engine.ClinicID]time.Duration{}
 	for i := range p.cfg.Clinics {
-		clinic, err := p.connect(ctx, &p.cfg.Clinics[i])
+		c := &p.cfg.Clinics[i]
+		clinic, dme, err := p.connect(ctx, c)
 		if err != nil {
-			return err
+			return fmt.Errorf("clinic %s: %w", c.ID, err)
 		}
+		p.dmes[clinic.ID] = dme
 		opt.Clinics = append(opt.Clinics, clinic)
-		opt.DMEs[clinic.ID] = p.dmes[clinic.ID]
-		opt.Poll[clinic.ID] = time.Duration(p.cfg.Clinics[i].DME.FHIR.PollEvery)
+		opt.DMEs[clinic.ID] = dme
+		opt.Poll[clinic.ID] = c.DME.pollEvery()
 	}
 	return nil
 }
@@ -30,7 +41,9 @@ func (p *program) connectAll(ctx context.Context, opt *actors.Options) error {
 func (p *program) mountDMEs() {
 	secrets := map[engine.ClinicID]string{}
 	for _, c := range p.cfg.Clinics {
-		secrets[engine.ClinicID(c.ID)] = string(c.DME.FHIR.HookSecret)
+		if c.DME.FHIR != nil {
+			secrets[engine.ClinicID(c.ID)] = string(c.DME.FHIR.HookSecret)
+		}
 	}
 	p.web.Mount("/hooks/fhir/{clinic}", fhir.HookHandler(
 		func(c engine.ClinicID) string { return secrets[c] }, p.relais.Nudge,
@@ -41,8 +54,8 @@ func (p *program) mountDMEs() {
 func (p *program) subscribeAll(ctx context.Context) {
 	for i := range p.cfg.Clinics {
 		c := &p.cfg.Clinics[i]
-		if c.DME.FHIR.HookSecret != "" {
-			go p.subscribe(ctx, engine.ClinicID(c.ID), string(c.DME.FHIR.HookSecret))
+		if client, ok := p.dmes[engine.ClinicID(c.ID)].(*fhir.Client); ok && c.DME.FHIR.HookSecret != "" {
+			go p.subscribe(ctx, engine.ClinicID(c.ID), client, string(c.DME.FHIR.HookSecret))
 		}
 	}
 }
@@ -52,10 +65,13 @@ func (p *program) subscribeAll(ctx context.Context) {
 const discoverWithin = 5 * time.Second
 
 // connect makes a clinic and the client of its record system.
-func (p *program) connect(ctx context.Context, c *ClinicConfig) (engine.Clinic, error) {
+func (p *program) connect(ctx context.Context, c *ClinicConfig) (engine.Clinic, recordSystem, error) {
 	clinic := c.Clinic()
 	clinic.Phone = nationalNumber(clinic.Phone)
-	f := c.DME.FHIR
+	return p.connectFHIR(ctx, clinic, c.DME.FHIR)
+}
+
+func (p *program) connectFHIR(ctx context.Context, clinic engine.Clinic, f *FHIRConfig) (engine.Clinic, recordSystem, error) {
 	specialties := map[string]engine.Specialty{}
 	for theirs, ours := range f.Specialties {
 		specialties[theirs] = engine.Specialty(ours)
@@ -65,20 +81,19 @@ func (p *program) connect(ctx context.Context, c *ClinicConfig) (engine.Clinic, 
 		Token: func(context.Context) (string, error) { return string(f.Token), nil },
 	})
 	if err != nil {
-		return clinic, fmt.Errorf("clinic %s: %w", c.ID, err)
+		return clinic, nil, err
 	}
-	p.dmes[clinic.ID] = client
 	p.closers = append(p.closers, client.Close)
 	if len(clinic.Practitioners) > 0 && len(clinic.Places) > 0 {
-		return clinic, nil
+		return clinic, client, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, discoverWithin)
 	defer cancel()
 	dir, err := client.Discover(ctx)
 	if err != nil {
 		p.log.Warn("the record system does not say who works where; name practitioners and places in the configuration, or start again when it answers",
-			"clinic", c.ID, "error", err)
-		return clinic, nil
+			"clinic", clinic.ID, "error", err)
+		return clinic, client, nil
 	}
 	if len(clinic.Practitioners) == 0 {
 		clinic.Practitioners = dir.Practitioners
@@ -86,17 +101,17 @@ func (p *program) connect(ctx context.Context, c *ClinicConfig) (engine.Clinic, 
 	if len(clinic.Places) == 0 {
 		clinic.Places = dir.Places
 	}
-	return clinic, nil
+	return clinic, client, nil
 }
 
 // subscribeEvery is how often a subscription is looked after: servers switch them off when they
 // could not deliver.
 const subscribeEvery = 5 * time.Minute
 
-func (p *program) subscribe(ctx context.Context, c engine.ClinicID, secret string) {
+func (p *program) subscribe(ctx context.Context, c engine.ClinicID, client *fhir.Client, secret string) {
 	endpoint := p.cfg.PublicURL + "/hooks/fhir/" + url.PathEscape(string(c))
 	for {
-		err := p.dmes[c].Subscribe(ctx, endpoint, secret)
+		err := client.Subscribe(ctx, endpoint, secret)
 		wait := subscribeEvery
 		if err != nil && ctx.Err() == nil {
 			p.log.Warn("the record system takes no subscription now; polling goes on", "clinic", c, "error", err)

@@ -23,7 +23,6 @@ import (
 	"relais/engine/desk"
 	"relais/storage/bolt"
 	"relais/storage/seal"
-	"relais/transport/fhir"
 	"relais/transport/mail"
 	"relais/transport/twilio"
 	"relais/transport/web"
@@ -72,7 +71,7 @@ type program struct {
 	web      *web.Server
 	texts    *twilio.Client // nil: not configured
 	mail     *mail.Client   // nil: not configured
-	dmes     map[engine.ClinicID]*fhir.Client
+	dmes     map[engine.ClinicID]recordSystem
 	closers  []func()
 	stopping []func() // called when the server stops, to end what streams
 	password string   // of the account that was just made
@@ -80,7 +79,7 @@ type program struct {
 
 // assemble opens the store and joins all parts; nothing runs yet.
 func assemble(ctx context.Context, cfg Config, log *slog.Logger, sandbox bool) (p *program, err error) {
-	p = &program{cfg: cfg, log: log, metrics: newMetrics(), dmes: map[engine.ClinicID]*fhir.Client{}}
+	p = &program{cfg: cfg, log: log, metrics: newMetrics(), dmes: map[engine.ClinicID]recordSystem{}}
 	defer func() {
 		if err != nil {
 			p.close()
