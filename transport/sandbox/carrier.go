@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"relais/engine"
 )
@@ -22,8 +21,11 @@ type CarrierConfig struct {
 	Wall       *Wall
 	AccountSID string // letters and digits, starting with AC
 	AuthToken  string // letters and digits
-	From       string // the number that texts to Relais are sent to
-	SmsURL     string // where Relais takes texts; see SetSmsURL
+	// KeySID and KeySecret are an API key that signs in as well as the token does; or "".
+	KeySID, KeySecret string
+	Service           string // SID of the messaging service that From belongs to; or ""
+	From              string // the number that texts to Relais are sent to
+	SmsURL            string // where Relais takes texts; see SetSmsURL
 	// Dial is a host:port that webhooks connect to whatever their URL says, for when the public
 	// address does not lead back here; or "".
 	Dial string
@@ -31,15 +33,26 @@ type CarrierConfig struct {
 	// tests make it short.
 	Second time.Duration
 	Seed   uint64 // decides which messages fail
-	Log    *slog.Logger
+	// Arrived is told of each text that was delivered and each phone that rings, on a goroutine of
+	// its own; nil for nobody. A run without people answers from here.
+	Arrived func(Arrival)
+	Log     *slog.Logger
+}
+
+// Arrival is a text on somebody's phone, or a phone that rings.
+type Arrival struct {
+	Phone string
+	SID   string // for Answer, Press and HangUp
+	Call  bool
+	Text  string // "" for a call
 }
 
 const (
 	maxDelay     = 60_000 // ms
 	maxPending   = 10_000 // texts on their way
 	maxCalls     = 500    // at once
-	maxResources = 2000   // texts and calls that can be fetched
-	maxHooks     = 32     // webhooks at once
+	maxResources = 20_000 // texts and calls that can be fetched
+	maxHooks     = 64     // webhooks at once
 	hookTimeout  = 15 * time.Second
 	maxSmsRunes  = 1600
 )
@@ -62,6 +75,8 @@ type CarrierServer struct {
 
 	mu       sync.Mutex
 	faults   Carrier
+	chaos    Chaos
+	lines    map[string]LineKind
 	smsURL   string
 	dice     *mathrand.Rand
 	pending  int
@@ -105,7 +120,7 @@ func StartCarrier(cfg CarrierConfig) (*CarrierServer, error) {
 		slots: make(chan struct{}, maxHooks),
 		ctx:   ctx, stop: stop,
 		dice:     mathrand.New(mathrand.NewPCG(cfg.Seed, 1)), //nolint:gosec // repeatable on purpose
-		messages: map[string]*message{}, calls: map[string]*call{},
+		messages: map[string]*message{}, calls: map[string]*call{}, lines: map[string]LineKind{},
 	}
 	c.server = &http.Server{
 		Handler: c.routes(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
@@ -173,8 +188,8 @@ func (c *CarrierServer) SetFaults(f Carrier) error {
 	return nil
 }
 
-// fate draws what happens to the next message.
-func (c *CarrierServer) fate() (fail bool, delay time.Duration) {
+// mood draws what the demo's page wants to happen to the next message.
+func (c *CarrierServer) mood() (fail bool, delay time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.dice.IntN(100) < c.faults.FailShare, time.Duration(c.faults.DelayMilli) * time.Millisecond
@@ -213,125 +228,5 @@ func pause(ctx context.Context, d time.Duration) bool {
 		return true
 	case <-ctx.Done():
 		return false
-	}
-}
-
-// message is a text that Relais sent.
-type message struct {
-	sid, from, to, body, callback string
-	status                        string
-	code                          int
-	made                          time.Time
-}
-
-// deliver carries one accepted text to its phone and reports on the way.
-func (c *CarrierServer) deliver(m *message) {
-	defer func() {
-		c.mu.Lock()
-		c.pending--
-		c.mu.Unlock()
-	}()
-	fail, delay := c.fate()
-	c.progress(m, "sent", 0)
-	if !pause(c.ctx, delay) {
-		return
-	}
-	if fail {
-		c.progress(m, "undelivered", 30003)
-		return
-	}
-	c.progress(m, "delivered", 0)
-}
-
-func (c *CarrierServer) progress(m *message, status string, code int) {
-	c.mu.Lock()
-	m.status, m.code = status, code
-	c.mu.Unlock()
-	shown := status
-	if status == "undelivered" {
-		shown = "failed"
-	}
-	c.wall.status(m.sid, shown)
-	if m.callback == "" {
-		return
-	}
-	f := c.form(m.from, m.to)
-	f.Set("MessageSid", m.sid)
-	f.Set("SmsSid", m.sid)
-	f.Set("MessageStatus", status)
-	f.Set("SmsStatus", status)
-	if code != 0 {
-		f.Set("ErrorCode", fmt.Sprint(code))
-	}
-	if _, _, err := c.post(c.ctx, m.callback, f); err != nil && c.ctx.Err() == nil {
-		c.log.Warn("sandbox carrier: status callback failed", "status", status)
-	}
-}
-
-// Text sends a text that the person of a thread wrote. It returns once the text is on the wall;
-// what comes of it shows there.
-func (c *CarrierServer) Text(thread, text string) error {
-	phone, ok := c.wall.person(thread)
-	switch {
-	case !ok:
-		return engine.Errorf(engine.NotFound, "There is no such thread.")
-	case phone == "":
-		return engine.Errorf(engine.Invalid, "This person has no phone.")
-	case text == "":
-		return engine.Errorf(engine.Invalid, "The text is empty.")
-	case utf8.RuneCountInString(text) > maxSmsRunes:
-		return engine.Errorf(engine.Invalid, "A text has at most %d characters.", maxSmsRunes)
-	}
-	c.mu.Lock()
-	address := c.smsURL
-	full := c.pending >= maxPending
-	if !full {
-		c.pending++
-	}
-	c.mu.Unlock()
-	if full {
-		return engine.Errorf(engine.TooMany, "Too many texts are on their way.")
-	}
-	sid := newSID("SM")
-	c.wall.add(phone, Item{ID: sid, Kind: "sms", Mine: true, Text: text, Status: "sent"})
-	if !c.spawn(func() { c.receive(sid, phone, address, text) }) {
-		return engine.Errorf(engine.Unavailable, "The sandbox is stopping.")
-	}
-	return nil
-}
-
-// receive brings a person's text to Relais and its answer back to the phone.
-func (c *CarrierServer) receive(sid, phone, address, text string) {
-	defer func() {
-		c.mu.Lock()
-		c.pending--
-		c.mu.Unlock()
-	}()
-	f := c.form(phone, c.cfg.From)
-	f.Set("MessageSid", sid)
-	f.Set("SmsSid", sid)
-	f.Set("SmsMessageSid", sid)
-	f.Set("SmsStatus", "received")
-	f.Set("Body", text)
-	f.Set("NumMedia", "0")
-	f.Set("NumSegments", "1")
-	body, _, err := c.post(c.ctx, address, f)
-	if err != nil {
-		if c.ctx.Err() == nil {
-			c.log.Warn("sandbox carrier: text not taken")
-		}
-		c.wall.status(sid, "failed")
-		return
-	}
-	c.wall.status(sid, "delivered")
-	doc, err := parseTwiML(body)
-	if err != nil {
-		c.log.Warn("sandbox carrier: answer to a text is not TwiML")
-		return
-	}
-	for _, v := range doc {
-		if v.name == "Message" && v.words() != "" {
-			c.wall.add(phone, Item{ID: newSID("SM"), Kind: "sms", Text: v.words(), Status: "delivered"})
-		}
 	}
 }

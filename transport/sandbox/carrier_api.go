@@ -4,6 +4,7 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -38,6 +39,11 @@ func (c *CarrierServer) routes() http.Handler {
 	const account = "/2010-04-01/Accounts/{account}"
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+account+"/Messages.json", c.signedIn(c.createMessage))
+	mux.HandleFunc("GET /2010-04-01/Accounts/{file}", c.signedIn(c.account))
+	mux.HandleFunc("GET "+account+"/IncomingPhoneNumbers.json", c.signedIn(c.numbers))
+	mux.HandleFunc("GET /v1/Services/{service}/PhoneNumbers", c.signedIn(c.senders))
+	mux.HandleFunc("GET "+account+"/Messages.json", c.signedIn(c.listMessages))
+	mux.HandleFunc("GET "+account+"/Calls.json", c.signedIn(c.listCalls))
 	mux.HandleFunc("GET "+account+"/Messages/{file}", c.signedIn(c.fetchMessage))
 	mux.HandleFunc("POST "+account+"/Calls.json", c.signedIn(c.createCall))
 	mux.HandleFunc("GET "+account+"/Calls/{file}", c.signedIn(c.fetchCall))
@@ -51,17 +57,18 @@ func (c *CarrierServer) routes() http.Handler {
 func (c *CarrierServer) signedIn(next http.HandlerFunc) http.HandlerFunc {
 	same := func(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 	return func(w http.ResponseWriter, r *http.Request) {
-		if c.Faults().Down {
-			deny(w, http.StatusServiceUnavailable, 20503, "Service unavailable")
+		if c.out(w, r) {
 			return
 		}
 		user, pass, ok := r.BasicAuth()
-		if !ok || !same(user, c.cfg.AccountSID) || !same(pass, c.cfg.AuthToken) {
+		owner := same(user, c.cfg.AccountSID) && same(pass, c.cfg.AuthToken)
+		key := c.cfg.KeySID != "" && same(user, c.cfg.KeySID) && same(pass, c.cfg.KeySecret)
+		if !ok || !owner && !key {
 			w.Header().Set("WWW-Authenticate", `Basic realm="Twilio API"`)
 			deny(w, http.StatusUnauthorized, 20003, "Authenticate")
 			return
 		}
-		if r.PathValue("account") != c.cfg.AccountSID {
+		if a := r.PathValue("account"); a != "" && a != c.cfg.AccountSID {
 			deny(w, http.StatusNotFound, 20404, "The requested resource was not found")
 			return
 		}
@@ -74,6 +81,60 @@ func (c *CarrierServer) signedIn(next http.HandlerFunc) http.HandlerFunc {
 		}
 		next(w, r)
 	}
+}
+
+// out plays the outage of the moment, if there is one.
+func (c *CarrierServer) out(w http.ResponseWriter, r *http.Request) bool {
+	c.mu.Lock()
+	outage := c.chaos.Outage
+	if c.faults.Down {
+		outage = OutRefused
+	}
+	c.mu.Unlock()
+	switch outage {
+	case NoOutage:
+		return false
+	case OutRefused:
+		deny(w, http.StatusServiceUnavailable, 20503, "Service unavailable")
+	case OutErrors:
+		deny(w, http.StatusInternalServerError, 20500, "An internal server error has occurred")
+	case OutSuspended:
+		deny(w, http.StatusUnauthorized, 20003, "Authenticate")
+	case OutOverloaded:
+		busy(w)
+	case OutSilent:
+		_, _ = io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, 64<<10)) // until then the end of the client is not seen
+		select {
+		case <-r.Context().Done():
+		case <-c.ctx.Done():
+		}
+	}
+	return true
+}
+
+// busy refuses a request that may be tried again.
+func busy(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", "1")
+	deny(w, http.StatusTooManyRequests, 20429, "Too many requests")
+}
+
+// unlucky plays the fate of a request before anything happens.
+func unlucky(w http.ResponseWriter, f fate) bool {
+	if f.refused {
+		busy(w)
+	}
+	return f.refused
+}
+
+// answer tells what was made, unless fate cuts the line.
+func (c *CarrierServer) answer(w http.ResponseWriter, f fate, v any) {
+	if f.timeout {
+		if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
+			_ = conn.Close()
+			return
+		}
+	}
+	reply(w, http.StatusCreated, v)
 }
 
 var e164 = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
@@ -91,8 +152,8 @@ var refusals = map[string]struct {
 }
 
 // receiver checks the number that a text or call is for.
-func receiver(w http.ResponseWriter, to string, sms bool) bool {
-	if !e164.MatchString(to) {
+func (c *CarrierServer) receiver(w http.ResponseWriter, to string, sms bool) bool {
+	if !e164.MatchString(to) || c.line(to) == LineGone {
 		deny(w, http.StatusBadRequest, 21211, "Invalid 'To' Phone Number")
 		return false
 	}
@@ -121,18 +182,21 @@ func (c *CarrierServer) createMessage(w http.ResponseWriter, r *http.Request) {
 		deny(w, http.StatusBadRequest, 21617, "The concatenated message body exceeds the 1600 character limit")
 		return
 	}
-	if !receiver(w, to, true) {
+	if !c.receiver(w, to, true) {
 		return
 	}
 	m := &message{
 		sid: newSID("SM"), from: from, to: to, body: body,
 		callback: f.Get("StatusCallback"), status: "queued", made: time.Now().UTC(),
+		fate: c.fate(to, f.Get("StatusCallback")),
+	}
+	if unlucky(w, m.fate) {
+		return
 	}
 	c.mu.Lock()
 	if c.pending >= maxPending {
 		c.mu.Unlock()
-		w.Header().Set("Retry-After", "1")
-		deny(w, http.StatusTooManyRequests, 20429, "Too many requests")
+		busy(w)
 		return
 	}
 	c.pending++
@@ -146,7 +210,7 @@ func (c *CarrierServer) createMessage(w http.ResponseWriter, r *http.Request) {
 		deny(w, http.StatusServiceUnavailable, 20503, "Service unavailable")
 		return
 	}
-	reply(w, http.StatusCreated, out)
+	c.answer(w, m.fate, out)
 }
 
 func (c *CarrierServer) fetchMessage(w http.ResponseWriter, r *http.Request) {
@@ -183,14 +247,16 @@ func (c *CarrierServer) createCall(w http.ResponseWriter, r *http.Request) {
 		deny(w, http.StatusBadRequest, code, text)
 		return
 	}
-	if !receiver(w, k.to, false) {
+	if !c.receiver(w, k.to, false) {
+		return
+	}
+	if unlucky(w, k.fate) {
 		return
 	}
 	c.mu.Lock()
 	if c.live >= maxCalls {
 		c.mu.Unlock()
-		w.Header().Set("Retry-After", "1")
-		deny(w, http.StatusTooManyRequests, 20429, "Too many requests")
+		busy(w)
 		return
 	}
 	c.live++
@@ -203,7 +269,7 @@ func (c *CarrierServer) createCall(w http.ResponseWriter, r *http.Request) {
 		deny(w, http.StatusServiceUnavailable, 20503, "Service unavailable")
 		return
 	}
-	reply(w, http.StatusCreated, out)
+	c.answer(w, k.fate, out)
 }
 
 func (c *CarrierServer) find(sid string) *call {

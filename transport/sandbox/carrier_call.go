@@ -34,6 +34,7 @@ type call struct {
 	ring          int // seconds
 	amdCallback   string
 	made          time.Time
+	fate          fate
 
 	picked chan struct{} // closed when the phone is picked up
 	done   chan struct{} // closed when the call is over
@@ -64,6 +65,7 @@ func (c *CarrierServer) newCall(f url.Values) (k *call, code int, text string) {
 	if f.Get("MachineDetection") != "" && f.Get("AsyncAmd") == "true" {
 		k.amdCallback = f.Get("AsyncAmdStatusCallback")
 	}
+	k.fate = c.fate(k.to, k.callback)
 	if n, err := strconv.Atoi(f.Get("Timeout")); err == nil && n > 0 && n <= 600 {
 		k.ring = n
 	}
@@ -219,11 +221,12 @@ func (c *CarrierServer) onCall(sid string, f func(*call) bool, otherwise string)
 
 // event posts a status callback when Relais asked for this event.
 func (c *CarrierServer) event(k *call, event, status string) {
-	if k.callback == "" || !slices.Contains(k.events, event) {
+	last := event == "completed"
+	if k.callback == "" || !slices.Contains(k.events, event) || last && k.fate.lost {
 		return
 	}
 	f := c.callForm(k, status)
-	if event == "completed" {
+	if last {
 		k.mu.Lock()
 		var seconds int
 		if !k.answered.IsZero() {
@@ -232,9 +235,7 @@ func (c *CarrierServer) event(k *call, event, status string) {
 		k.mu.Unlock()
 		f.Set("CallDuration", strconv.Itoa(seconds))
 	}
-	if _, _, err := c.post(c.ctx, k.callback, f); err != nil && c.ctx.Err() == nil {
-		c.log.Warn("sandbox carrier: call callback failed", "status", status)
-	}
+	c.report(k.callback, k.fate, f)
 }
 
 func (c *CarrierServer) callForm(k *call, status string) url.Values {
@@ -245,12 +246,21 @@ func (c *CarrierServer) callForm(k *call, status string) url.Values {
 	return f
 }
 
+// Seconds that a machine takes to pick up, and to get to the end of its greeting.
+const (
+	machineRings = 4
+	greeting     = 3
+)
+
 // run lives a call.
 func (c *CarrierServer) run(k *call) {
 	defer c.hungUp(k)
-	c.event(k, "initiated", "initiated")
-	fail, delay := c.fate()
-	if !pause(c.ctx, delay) || (fail && k.end("failed")) {
+	line := c.line(k.to)
+	if !k.fate.reordered {
+		c.event(k, "initiated", "initiated")
+	}
+	fail, delay := c.mood()
+	if !pause(c.ctx, delay) || ((fail || k.fate.undelivered) && k.end("failed")) {
 		return
 	}
 	k.mu.Lock()
@@ -259,37 +269,72 @@ func (c *CarrierServer) run(k *call) {
 	}
 	k.mu.Unlock()
 	c.event(k, "ringing", "ringing")
-	ring := time.NewTimer(time.Duration(k.ring) * c.cfg.Second)
-	defer ring.Stop()
-	select {
-	case <-k.picked:
-	case <-k.done:
+	if line != LineOff {
+		c.arrived(Arrival{Phone: k.to, SID: k.sid, Call: true})
+	}
+	if !c.ringing(k, line) {
 		return
-	case <-c.ctx.Done():
-		return
-	case <-ring.C:
-		k.mu.Lock()
-		if k.status == "ringing" {
-			k.endLocked("no-answer")
-		}
-		k.mu.Unlock()
-		if k.over() {
-			return
-		}
 	}
 	c.wall.status(k.sid, "live")
 	c.event(k, "answered", "in-progress")
+	if k.fate.reordered {
+		c.event(k, "initiated", "initiated")
+	}
 	if k.amdCallback != "" {
-		f := c.callForm(k, "in-progress")
-		f.Set("AnsweredBy", "human")
-		f.Set("MachineDetectionDuration", "1200")
-		c.spawn(func() {
-			if _, _, err := c.post(c.ctx, k.amdCallback, f); err != nil && c.ctx.Err() == nil {
-				c.log.Warn("sandbox carrier: answering-machine callback failed")
-			}
-		})
+		c.spawn(func() { c.verdict(k, line) })
 	}
 	c.play(k)
+}
+
+// ringing waits until the phone is picked up, and reports whether it was.
+func (c *CarrierServer) ringing(k *call, line LineKind) bool {
+	machine := line == LineMachine || line == LineSilent || line == LineFax
+	ring := time.NewTimer(time.Duration(k.ring) * c.cfg.Second)
+	defer ring.Stop()
+	if machine && k.ring > machineRings {
+		ring.Reset(machineRings * c.cfg.Second)
+	}
+	select {
+	case <-k.picked:
+		return true
+	case <-k.done:
+		return false
+	case <-c.ctx.Done():
+		return false
+	case <-ring.C:
+	}
+	if machine && k.ring > machineRings && k.pick() {
+		return true
+	}
+	k.mu.Lock()
+	if k.status == "ringing" {
+		k.endLocked("no-answer")
+	}
+	k.mu.Unlock()
+	return !k.over()
+}
+
+// verdict says who picked up, once that is clear.
+func (c *CarrierServer) verdict(k *call, line LineKind) {
+	by := "human"
+	switch line {
+	case LineMachine:
+		by = "machine_end_beep"
+	case LineSilent:
+		by = "machine_end_silence"
+	case LineFax:
+		by = "fax"
+	case LineUnsure:
+		by = "unknown"
+	case LinePerson, LineGone, LineLandline, LineFiltered, LineOff:
+	}
+	if strings.HasPrefix(by, "machine_") && !pause(c.ctx, greeting*c.cfg.Second) {
+		return
+	}
+	f := c.callForm(k, "in-progress")
+	f.Set("AnsweredBy", by)
+	f.Set("MachineDetectionDuration", "1200")
+	c.report(k.amdCallback, k.fate, f)
 }
 
 // hungUp shows and reports the end.
