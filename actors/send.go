@@ -164,6 +164,7 @@ func (r *Relais) facts(c *clinic, s reach.State) wording.Facts {
 	f := wording.Facts{
 		Clinic: c.Name, Address: c.Address, Phone: c.Phone, Start: s.Slot.Start, Deadline: s.Deadline, Zone: c.zone,
 		Link: r.opt.Links.Offer(s.Token), Leave: r.opt.Links.Leave(s.Token),
+		Own: c.Wording,
 	}
 	for _, p := range c.Places {
 		if p.ID == s.Slot.Place && p.Address != "" {

@@ -25,7 +25,12 @@ type Clinic struct {
 	Policy        Policy         `json:"policy"`
 	Practitioners []Practitioner `json:"practitioners"`
 	Places        []Place        `json:"places"`
+	Wording       Wording        `json:"wording,omitempty"` // the texts that the clinic says in its own way
 }
+
+// Wording is a clinic's own texts, by topic ("offer", "reply_help"), language and part ("sms",
+// "voice", "email"). Package engine/wording holds the topics and parts, and checks the texts.
+type Wording map[string]map[Lang]map[string]string
 
 // Practitioner is somebody whose time is booked.
 type Practitioner struct {

@@ -1,186 +1,114 @@
 package wording
 
 import (
-	"cmp"
 	"fmt"
-	"strings"
 	"time"
 
 	"relais/engine"
 )
 
-var french = words{
-	bye: "Merci et bonne journée.",
-	sms: map[engine.MessageKind]func(Facts, string) []string{
-		engine.MsgOffer: func(f Facts, clinic string) []string {
-			offer := fmt.Sprintf("%s: une place se libère %s. Répondez OUI ou NON.", clinic, f.at(engine.French))
-			return []string{
-				offer + " " + f.Link + " ARRET pour cesser.",
-				offer + " ARRET pour cesser.",
-				fmt.Sprintf("%s: place libre %s. OUI ou NON? ARRET pour cesser.", clinic, f.at(engine.French)),
-			}
+var french = texts{
+	topic(engine.MsgOffer): {
+		PartSMS: {
+			"{clinic}: une place se libère {when}. Répondez OUI ou NON. [{link} ]ARRET pour cesser.",
+			"{clinic}: une place se libère {when}. Répondez OUI ou NON. ARRET pour cesser.",
+			"{clinic}: place libre {when}. OUI ou NON? ARRET pour cesser.",
 		},
-		engine.MsgReminder: func(f Facts, clinic string) []string {
-			offer := fmt.Sprintf("Rappel, %s: la place du %s est encore libre. Répondez OUI ou NON.", clinic, f.at(engine.French))
-			return []string{
-				offer + " ARRET pour cesser.",
-				fmt.Sprintf("%s: place du %s encore libre. OUI ou NON? ARRET pour cesser.", clinic, f.at(engine.French)),
-			}
-		},
-		engine.MsgFinalising: func(f Facts, clinic string) []string {
-			return []string{fmt.Sprintf("%s: votre OUI pour le %s est noté. Nous finalisons et vous confirmons sous peu.", clinic, f.at(engine.French))}
-		},
-		engine.MsgBooked: func(f Facts, clinic string) []string {
-			done := fmt.Sprintf("%s: c'est confirmé, votre rendez-vous est le %s.", clinic, f.at(engine.French))
-			cancel := call(f, " Pour annuler: ")
-			return []string{
-				done + where(f) + cancel,
-				done + cancel,
-				fmt.Sprintf("%s: rendez-vous confirmé le %s.", clinic, f.at(engine.French)),
-			}
-		},
-		engine.MsgRefused: func(f Facts, clinic string) []string {
-			return []string{
-				fmt.Sprintf("%s: désolé, la place du %s venait de partir à la clinique. Vous serez parmi les premiers pour la prochaine.", clinic, f.at(engine.French)),
-				fmt.Sprintf("%s: désolé, la place vient de partir. Vous passez en premier la prochaine fois.", clinic),
-			}
-		},
-		engine.MsgTaken: func(f Facts, clinic string) []string {
-			return []string{
-				fmt.Sprintf("%s: la place du %s est prise. Vous gardez votre rang sur la liste.", clinic, f.at(engine.French)),
-				fmt.Sprintf("%s: cette place est prise. Vous gardez votre rang.", clinic),
-			}
-		},
-		engine.MsgWithdrawn: func(f Facts, clinic string) []string {
-			return []string{
-				fmt.Sprintf("%s: la place du %s n'est plus offerte. Vous gardez votre rang sur la liste.", clinic, f.at(engine.French)),
-				fmt.Sprintf("%s: cette place n'est plus offerte. Vous gardez votre rang.", clinic),
-			}
-		},
+		PartVoice:   {"Bonjour. Ici {clinic}. Une place se libère {when}. Pour la prendre, faites le 1. Pour la laisser, faites le 2."},
+		PartSubject: {"Une place se libère {when}"},
+		PartTitle:   {"Une place se libère"},
+		PartEmail: {"Une place se libère à {clinic} :\n{when}\n" +
+			"La première personne qui confirme obtient la place. Répondez avant le {before}.\n" +
+			"Si vous ne pouvez pas, vous gardez votre rang sur la liste."},
+		PartButton: {"Voir et répondre"},
 	},
-	mail: map[engine.MessageKind]func(Facts) letter{
-		engine.MsgOffer: func(f Facts) letter {
-			return letter{
-				subject: "Une place se libère " + f.at(engine.French), title: "Une place se libère",
-				lines: []string{
-					fmt.Sprintf("Une place se libère à %s :", f.Clinic), strong(f.at(engine.French)),
-					fmt.Sprintf("La première personne qui confirme obtient la place. Répondez avant le %s.", f.by(engine.French)),
-					"Si vous ne pouvez pas, vous gardez votre rang sur la liste.",
-				},
-				buttons: []button{{"Voir et répondre", f.Link}},
-			}
+	topic(engine.MsgReminder): {
+		PartSMS: {
+			"Rappel, {clinic}: la place du {when} est encore libre. Répondez OUI ou NON. ARRET pour cesser.",
+			"{clinic}: place du {when} encore libre. OUI ou NON? ARRET pour cesser.",
 		},
-		engine.MsgReminder: func(f Facts) letter {
-			return letter{
-				subject: "Rappel : une place est encore libre " + f.at(engine.French), title: "La place est encore libre",
-				lines: []string{
-					fmt.Sprintf("La place offerte par %s est encore libre :", f.Clinic), strong(f.at(engine.French)),
-					fmt.Sprintf("Répondez avant le %s.", f.by(engine.French)),
-				},
-				buttons: []button{{"Voir et répondre", f.Link}},
-			}
-		},
-		engine.MsgFinalising: func(f Facts) letter {
-			return letter{
-				subject: "Votre réponse est notée", title: "Votre réponse est notée",
-				lines: []string{
-					fmt.Sprintf("Vous avez accepté la place du %s à %s.", f.at(engine.French), f.Clinic),
-					"Nous finalisons avec le système de la clinique et vous confirmons sous peu.",
-				},
-			}
-		},
-		engine.MsgBooked: func(f Facts) letter {
-			return letter{
-				subject: "Rendez-vous confirmé " + f.at(engine.French), title: "C’est confirmé",
-				lines: []string{
-					fmt.Sprintf("Votre rendez-vous à %s :", f.Clinic), strong(f.at(engine.French)), f.Address,
-					call(f, "Pour l’annuler ou poser une question : "),
-				},
-			}
-		},
-		engine.MsgRefused: func(f Facts) letter {
-			return letter{
-				subject: "La place n’était plus libre", title: "La place n’était plus libre",
-				lines: []string{
-					fmt.Sprintf("Nous sommes désolés : la place du %s à %s venait de partir à la clinique.", f.at(engine.French), f.Clinic),
-					"Vous serez parmi les premiers à qui nous offrirons la prochaine.",
-				},
-			}
-		},
-		engine.MsgTaken: func(f Facts) letter {
-			return letter{
-				subject: "La place est prise", title: "La place est prise",
-				lines: []string{
-					fmt.Sprintf("La place du %s à %s est prise.", f.at(engine.French), f.Clinic),
-					"Vous gardez votre rang sur la liste et nous vous écrirons pour la prochaine.",
-				},
-			}
-		},
-		engine.MsgWithdrawn: func(f Facts) letter {
-			return letter{
-				subject: "La place n’est plus offerte", title: "La place n’est plus offerte",
-				lines: []string{
-					fmt.Sprintf("La place du %s à %s n’est plus offerte.", f.at(engine.French), f.Clinic),
-					"Vous gardez votre rang sur la liste.",
-				},
-			}
-		},
+		PartVoice:   {"Bonjour. Ici {clinic}. Une place se libère {when}. Pour la prendre, faites le 1. Pour la laisser, faites le 2."},
+		PartSubject: {"Rappel : une place est encore libre {when}"},
+		PartTitle:   {"La place est encore libre"},
+		PartEmail:   {"La place offerte par {clinic} est encore libre :\n{when}\nRépondez avant le {before}."},
+		PartButton:  {"Voir et répondre"},
 	},
-	prompt: func(f Facts) string {
-		return fmt.Sprintf("Bonjour. Ici %s. Une place se libère %s. Pour la prendre, faites le 1. Pour la laisser, faites le 2.", f.Clinic, f.at(engine.French))
+	topic(engine.MsgFinalising): {
+		PartSMS:     {"{clinic}: votre OUI pour le {when} est noté. Nous finalisons et vous confirmons sous peu."},
+		PartSubject: {"Votre réponse est notée"},
+		PartTitle:   {"Votre réponse est notée"},
+		PartEmail: {"Vous avez accepté la place du {when} à {clinic}.\n" +
+			"Nous finalisons avec le système de la clinique et vous confirmons sous peu."},
 	},
-	beep: func(f Facts) string {
-		return fmt.Sprintf("Bonjour. Ici %s. Merci de nous rappeler%s.", f.Clinic, call(f, " au "))
+	topic(engine.MsgBooked): {
+		PartSMS: {
+			"{clinic}: c'est confirmé, votre rendez-vous est le {when}.[ {address}.][ Pour annuler: {phone}]",
+			"{clinic}: c'est confirmé, votre rendez-vous est le {when}.[ Pour annuler: {phone}]",
+			"{clinic}: rendez-vous confirmé le {when}.",
+		},
+		PartSubject: {"Rendez-vous confirmé {when}"},
+		PartTitle:   {"C’est confirmé"},
+		PartEmail:   {"Votre rendez-vous à {clinic} :\n{when}\n[{address}]\n[Pour l’annuler ou poser une question : {phone}]"},
 	},
-	answer: map[engine.AnswerKind]func(Facts) string{
-		engine.AnsBooked: func(f Facts) string {
-			return fmt.Sprintf("C'est confirmé: %s, le %s. Merci!", f.Clinic, f.at(engine.French))
+	topic(engine.MsgRefused): {
+		PartSMS: {
+			"{clinic}: désolé, la place du {when} venait de partir à la clinique. Vous serez parmi les premiers pour la prochaine.",
+			"{clinic}: désolé, la place vient de partir. Vous passez en premier la prochaine fois.",
 		},
-		engine.AnsFinalising: func(f Facts) string {
-			return fmt.Sprintf("Votre OUI pour le %s est noté. Nous finalisons avec la clinique et vous confirmons sous peu.", f.at(engine.French))
-		},
-		engine.AnsTaken: func(Facts) string {
-			return "Désolé, cette place vient de partir. Vous gardez votre rang sur la liste et nous vous préviendrons pour la prochaine."
-		},
-		engine.AnsExpired: func(Facts) string {
-			return "Désolé, le délai pour cette place est passé. Vous gardez votre rang sur la liste."
-		},
-		engine.AnsWithdrawn: func(Facts) string {
-			return "Désolé, cette place n'est plus offerte. Vous gardez votre rang sur la liste."
-		},
-		engine.AnsDeclined: func(Facts) string {
-			return "C'est noté, merci d'avoir répondu. Vous gardez votre rang sur la liste."
-		},
-		engine.AnsStopped: func(f Facts) string {
-			return "C'est fait: vous ne recevrez plus nos messages ici. Pour revenir, répondez START." + call(f, " Questions: ")
-		},
-		engine.AnsStarted: func(Facts) string {
-			return "C'est fait: vous recevrez de nouveau nos offres. Répondez ARRET pour cesser."
-		},
-		engine.AnsHelp: func(f Facts) string {
-			return fmt.Sprintf("%s: nous offrons les places qui se libèrent. OUI pour accepter, NON pour refuser, ARRET pour cesser.%s", cmp.Or(f.Clinic, "Relais"), call(f, " Tél. "))
-		},
-		engine.AnsUnclear: func(f Facts) string {
-			return "Nous n'avons pas compris. Répondez OUI pour prendre la place ou NON pour la laisser." + call(f, " Questions: ")
-		},
-		engine.AnsNone: func(Facts) string {
-			return "Nous n'avons aucune offre en cours pour ce numéro. Répondez ARRET pour ne plus recevoir de messages."
-		},
-		engine.AnsPaused: func(Facts) string {
-			return "Cette place est en attente à la clinique. Nous vous répondrons dès que possible."
-		},
-		engine.AnsRefused: func(Facts) string {
-			return "Désolé, la place venait de partir à la clinique. Vous serez parmi les premiers pour la prochaine."
-		},
+		PartSubject: {"La place n’était plus libre"},
+		PartTitle:   {"La place n’était plus libre"},
+		PartEmail: {"Nous sommes désolés : la place du {when} à {clinic} venait de partir à la clinique.\n" +
+			"Vous serez parmi les premiers à qui nous offrirons la prochaine."},
 	},
-	choose: func(offers []Facts) string {
-		var b strings.Builder
-		b.WriteString("Quelle place voulez-vous? Répondez par le numéro.")
-		for i, f := range offers {
-			fmt.Fprintf(&b, " %d: %s.", i+1, f.at(engine.French))
-		}
-		return b.String()
+	topic(engine.MsgTaken): {
+		PartSMS: {
+			"{clinic}: la place du {when} est prise. Vous gardez votre rang sur la liste.",
+			"{clinic}: cette place est prise. Vous gardez votre rang.",
+		},
+		PartSubject: {"La place est prise"},
+		PartTitle:   {"La place est prise"},
+		PartEmail: {"La place du {when} à {clinic} est prise.\n" +
+			"Vous gardez votre rang sur la liste et nous vous écrirons pour la prochaine."},
 	},
+	topic(engine.MsgWithdrawn): {
+		PartSMS: {
+			"{clinic}: la place du {when} n'est plus offerte. Vous gardez votre rang sur la liste.",
+			"{clinic}: cette place n'est plus offerte. Vous gardez votre rang.",
+		},
+		PartSubject: {"La place n’est plus offerte"},
+		PartTitle:   {"La place n’est plus offerte"},
+		PartEmail:   {"La place du {when} à {clinic} n’est plus offerte.\nVous gardez votre rang sur la liste."},
+	},
+	TopicCall: {
+		PartVoicemail: {"Bonjour. Ici {clinic}. Merci de nous rappeler[ au {phone}]."},
+		PartGoodbye:   {"Merci et bonne journée."},
+	},
+	TopicChoose:                      {PartSMS: {"Quelle place voulez-vous? Répondez par le numéro."}},
+	replyTopic(engine.AnsBooked):     {PartSMS: {"C'est confirmé: {clinic}, le {when}. Merci!"}},
+	replyTopic(engine.AnsFinalising): {PartSMS: {"Votre OUI pour le {when} est noté. Nous finalisons avec la clinique et vous confirmons sous peu."}},
+	replyTopic(engine.AnsTaken): {PartSMS: {
+		"Désolé, cette place vient de partir. Vous gardez votre rang sur la liste et nous vous préviendrons pour la prochaine.",
+	}},
+	replyTopic(engine.AnsExpired):   {PartSMS: {"Désolé, le délai pour cette place est passé. Vous gardez votre rang sur la liste."}},
+	replyTopic(engine.AnsWithdrawn): {PartSMS: {"Désolé, cette place n'est plus offerte. Vous gardez votre rang sur la liste."}},
+	replyTopic(engine.AnsDeclined):  {PartSMS: {"C'est noté, merci d'avoir répondu. Vous gardez votre rang sur la liste."}},
+	replyTopic(engine.AnsStopped): {PartSMS: {
+		"C'est fait: vous ne recevrez plus nos messages ici. Pour revenir, répondez START.[ Questions: {phone}]",
+	}},
+	replyTopic(engine.AnsStarted): {PartSMS: {"C'est fait: vous recevrez de nouveau nos offres. Répondez ARRET pour cesser."}},
+	replyTopic(engine.AnsHelp): {PartSMS: {
+		"{clinic}: nous offrons les places qui se libèrent. OUI pour accepter, NON pour refuser, ARRET pour cesser.[ Tél. {phone}]",
+	}},
+	replyTopic(engine.AnsUnclear): {PartSMS: {
+		"Nous n'avons pas compris. Répondez OUI pour prendre la place ou NON pour la laisser.[ Questions: {phone}]",
+	}},
+	replyTopic(engine.AnsNone): {PartSMS: {
+		"Nous n'avons aucune offre en cours pour ce numéro. Répondez ARRET pour ne plus recevoir de messages.",
+	}},
+	replyTopic(engine.AnsPaused): {PartSMS: {"Cette place est en attente à la clinique. Nous vous répondrons dès que possible."}},
+	replyTopic(engine.AnsRefused): {PartSMS: {
+		"Désolé, la place venait de partir à la clinique. Vous serez parmi les premiers pour la prochaine.",
+	}},
 }
 
 var (
@@ -200,20 +128,4 @@ func dayFrench(t time.Time) string {
 		clock += fmt.Sprintf("\u00a0%02d", t.Minute())
 	}
 	return fmt.Sprintf("%s %s %s à %s", joursFR[t.Weekday()], day, moisFR[t.Month()-1], clock)
-}
-
-// where names the place in a sentence of its own, if it is known.
-func where(f Facts) string {
-	if f.Address == "" {
-		return ""
-	}
-	return " " + f.Address + "."
-}
-
-// call names the clinic's number, if it has one.
-func call(f Facts, before string) string {
-	if f.Phone == "" {
-		return ""
-	}
-	return before + f.Phone
 }

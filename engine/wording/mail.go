@@ -21,7 +21,25 @@ type button struct{ label, link string }
 // strongMark begins a line that stands out; no text of people begins with it.
 const strongMark = "\x00"
 
-func strong(line string) string { return strongMark + line }
+// letterOf fills in the templates of an e-mail. Its body has a paragraph on each line; the line
+// {when} stands out, and lines that come to nothing are left out.
+func letterOf(t Topic, lang engine.Lang, f Facts) letter {
+	l := letter{
+		subject: fill(first(f.Own, lang, t, PartSubject), lang, f),
+		title:   fill(first(f.Own, lang, t, PartTitle), lang, f),
+	}
+	for line := range strings.SplitSeq(first(f.Own, lang, t, PartEmail), "\n") {
+		text := strings.TrimSpace(fill(line, lang, f))
+		if strings.TrimSpace(line) == "{when}" {
+			text = strongMark + text
+		}
+		l.lines = append(l.lines, text)
+	}
+	if label := first(f.Own, lang, t, PartButton); label != "" {
+		l.buttons = []button{{fill(label, lang, f), f.Link}}
+	}
+	return l
+}
 
 // leaveLine says how to stop.
 func leaveLine(lang engine.Lang) string {

@@ -3,6 +3,8 @@ package wording
 import (
 	"strings"
 	"unicode/utf16"
+
+	"relais/engine"
 )
 
 // The GSM 7-bit default alphabet and its extension table (3GPP TS 23.038, section 6.2.1). A
@@ -83,15 +85,15 @@ func plainGSM(text string) string {
 
 // short writes the fullest text that is one segment, with a shorter name of the clinic when
 // nothing else helps.
-func short(write func(f Facts, clinic string) []string, f Facts) string {
-	text := ""
-	for name := []rune(plainGSM(f.Clinic)); ; name = name[:len(name)*3/4] {
-		clinic := strings.TrimRight(string(name), " -,.'&(")
-		if len(name) < len([]rune(f.Clinic)) {
-			clinic += "."
+func short(variants []string, lang engine.Lang, f Facts) string {
+	text, whole := "", f.Clinic
+	for name := []rune(plainGSM(whole)); ; name = name[:len(name)*3/4] {
+		f.Clinic = strings.TrimRight(string(name), " -,.'&(")
+		if len(name) < len([]rune(whole)) {
+			f.Clinic += "."
 		}
-		for _, text = range write(f, clinic) {
-			text = plainGSM(text)
+		for _, v := range variants {
+			text = plainGSM(fill(v, lang, f))
 			if n, _ := Segments(text); n == 1 {
 				return text
 			}

@@ -5,9 +5,14 @@
 // the patient, a specialty or a reason for the visit; a practitioner only in an e-mail and only
 // when the clinic shows it. People are never asked to type CANCEL, END or YES, which carriers
 // read as commands.
+//
+// The texts are templates in one catalogue for each language, see Topic and Part. A clinic may say
+// some in its own way (Facts.Own); Check says what is wrong with those.
 package wording
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"relais/engine"
@@ -23,80 +28,51 @@ type Facts struct {
 	Start    time.Time
 	Deadline time.Time
 	Zone     *time.Location
-	Link     string // the patient's page
-	Leave    string // one-click unsubscription
-}
-
-// words is one language. Each function writes one sentence or short text.
-type words struct {
-	sms    map[engine.MessageKind]func(f Facts, clinic string) []string // from the fullest to the shortest
-	mail   map[engine.MessageKind]func(f Facts) letter
-	prompt func(f Facts) string
-	beep   func(f Facts) string
-	bye    string
-	answer map[engine.AnswerKind]func(f Facts) string
-	choose func(offers []Facts) string
-}
-
-func in(lang engine.Lang) *words {
-	if lang == engine.English {
-		return &english
-	}
-	return &french
+	Link     string         // the patient's page
+	Leave    string         // one-click unsubscription
+	Own      engine.Wording // the clinic's own texts; nil says everything as the catalogue does
 }
 
 // Message writes one message: Kind, Channel and Lang, and the texts of the channel. The attempt,
 // the contact and Valid are the caller's to fill in.
 func Message(kind engine.MessageKind, ch engine.Channel, lang engine.Lang, f Facts) engine.Message {
-	w := in(lang)
 	m := engine.Message{Kind: kind, Channel: ch, Lang: lang}
 	switch ch {
 	case engine.SMS:
-		m.Text = short(w.sms[kind], f)
+		m.Text = short(variants(f.Own, lang, topic(kind), PartSMS), lang, f)
 	case engine.EmailMail:
-		l := w.mail[kind](f)
+		l := letterOf(topic(kind), lang, f)
 		m.Subject, m.Text, m.HTML, m.Leave = l.subject, l.plain(lang, f), l.html(lang, f), f.Leave
 	case engine.Voice:
-		m.Say = script(w, kind, lang, f)
+		m.Say = script(topic(kind), lang, f)
 	case engine.Page, engine.Desk: // nothing is sent there
 	}
 	return m
 }
 
-// script is what a call says. Only an offer asks for a key.
-func script(w *words, kind engine.MessageKind, lang engine.Lang, f Facts) *engine.Script {
-	s := &engine.Script{Lang: lang, Voicemail: w.beep(f), Goodbye: w.bye}
-	if kind == engine.MsgOffer || kind == engine.MsgReminder {
-		s.Prompt = tidy(w.prompt(f))
-		return s
+// script is what a call says. Only an offer asks for a key; other calls say what a reply is told.
+func script(t Topic, lang engine.Lang, f Facts) *engine.Script {
+	prompt := first(f.Own, lang, t, PartVoice)
+	if prompt == "" {
+		prompt = first(f.Own, lang, replyTopic(engine.AnswerKind(t)), PartSMS)
 	}
-	s.Prompt = tidy(w.answer[answerOf[kind]](f))
-	return s
-}
-
-// answerOf is the answer that says the same as a message.
-var answerOf = map[engine.MessageKind]engine.AnswerKind{
-	engine.MsgFinalising: engine.AnsFinalising,
-	engine.MsgBooked:     engine.AnsBooked,
-	engine.MsgRefused:    engine.AnsRefused,
-	engine.MsgTaken:      engine.AnsTaken,
-	engine.MsgWithdrawn:  engine.AnsWithdrawn,
+	return &engine.Script{
+		Lang: lang, Prompt: tidy(fill(prompt, lang, f)),
+		Voicemail: fill(first(f.Own, lang, TopicCall, PartVoicemail), lang, f),
+		Goodbye:   fill(first(f.Own, lang, TopicCall, PartGoodbye), lang, f),
+	}
 }
 
 // Answer writes the sentence given back to a reply. On SMS it is one segment.
 func Answer(kind engine.AnswerKind, ch engine.Channel, lang engine.Lang, f Facts) string {
-	w := in(lang)
-	say, ok := w.answer[kind]
-	if !ok { // AnsWhich is written by Choose
-		say = w.answer[engine.AnsUnclear]
+	say := variants(f.Own, lang, replyTopic(kind), PartSMS)
+	if say == nil { // AnsWhich is written by Choose
+		say = variants(f.Own, lang, replyTopic(engine.AnsUnclear), PartSMS)
 	}
 	if ch != engine.SMS {
-		return tidy(say(f))
+		return tidy(fill(say[0], lang, f))
 	}
-	return short(func(f Facts, clinic string) []string {
-		f.Clinic = clinic
-		return []string{say(f)}
-	}, f)
+	return short(say, lang, f)
 }
 
 // mostChoices is how many offers one SMS can list.
@@ -104,7 +80,16 @@ const mostChoices = 4
 
 // Choose asks which of several offers a reply is for: "1: ..., 2: ...". More than four are cut.
 func Choose(lang engine.Lang, offers []Facts) string {
-	return plainGSM(in(lang).choose(offers[:min(len(offers), mostChoices)]))
+	var own engine.Wording
+	if len(offers) > 0 {
+		own = offers[0].Own
+	}
+	var b strings.Builder
+	b.WriteString(first(own, lang, TopicChoose, PartSMS))
+	for i, f := range offers[:min(len(offers), mostChoices)] {
+		fmt.Fprintf(&b, " %d: %s.", i+1, f.at(lang))
+	}
+	return plainGSM(b.String())
 }
 
 // Day writes a date and time as people of the language read it, in the zone: "mardi 24 novembre à

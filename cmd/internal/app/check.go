@@ -242,6 +242,7 @@ func (c *checker) clinics(cfg *Config) {
 		seen[cl.ID] = i
 		sends = sends || cl.Mode != string(engine.Shadow)
 		c.clinic(at, cl)
+		c.wording(at+".wording", cl, cfg.PublicURL)
 	}
 	if sends && cfg.Twilio == nil && cfg.Mail == nil {
 		c.say("clinics", "would send offers, but neither twilio nor mail is given; add one, or set mode: shadow to only watch.")

@@ -58,6 +58,8 @@ type ClinicConfig struct {
 	Practitioners []PractitionerConfig `yaml:"practitioners"`
 	Places        []PlaceConfig        `yaml:"places"`
 	DME           DMEConfig            `yaml:"dme"`
+	// Wording is what the clinic says in its own way: topic, language, part.
+	Wording map[string]map[string]map[string]string `yaml:"wording"`
 }
 
 // PolicyConfig is engine.Policy as it is written in a file.
@@ -141,6 +143,17 @@ func (c *ClinicConfig) Clinic() engine.Clinic {
 			ID: engine.PlaceID(p.ID), Name: p.Name, Address: p.Address,
 			Point: engine.Point{Lat: p.Lat, Lon: p.Lon},
 		})
+	}
+	for topic, langs := range c.Wording {
+		for lang, parts := range langs {
+			if clinic.Wording == nil {
+				clinic.Wording = engine.Wording{}
+			}
+			if clinic.Wording[topic] == nil {
+				clinic.Wording[topic] = map[engine.Lang]map[string]string{}
+			}
+			clinic.Wording[topic][engine.Lang(lang)] = parts
+		}
 	}
 	return clinic
 }

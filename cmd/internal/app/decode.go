@@ -123,6 +123,7 @@ func (d *decoder) value(path string, n ast.Node, v reflect.Value) {
 		v.Set(reflect.MakeMap(v.Type()))
 		for it := m.MapRange(); it.Next(); {
 			elem := reflect.New(v.Type().Elem()).Elem()
+			d.lines[join(path, keyOf(it))] = it.Key().GetToken().Position.Line
 			d.value(join(path, keyOf(it)), it.Value(), elem)
 			v.SetMapIndex(reflect.ValueOf(keyOf(it)), elem)
 		}
