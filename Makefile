@@ -52,8 +52,9 @@ fuzz: ## every fuzz test for FUZZTIME (20s)
 	@.ci/need go
 	@.ci/fuzz $(FUZZTIME)
 
-bench: ui ## the figures of docs/figures.md, on this machine (3 minutes)
+bench: ui ## the figures of docs/figures.md, on this machine (5 minutes)
 	@.ci/need go
+	@.ci/need postgres
 	@.ci/bench
 
 lint: tools $(UI)/node_modules/.package-lock.json ## style and mistakes, Go and TypeScript

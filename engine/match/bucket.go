@@ -23,6 +23,7 @@ type cell struct{ y, x int32 }
 
 // group holds the buckets of one clinic and specialty.
 type group struct {
+	key      groupKey
 	size     int
 	anywhere bucket                     // distance does not count, or is beyond the last class
 	places   map[engine.PlaceID]*bucket // entries that name places, once for each
@@ -53,11 +54,11 @@ func cellOf(class int, p engine.Point) cell {
 
 // homes returns the buckets that an entry belongs into, made when they are missing and create
 // says so.
-func (g *group) homes(e *engine.Entry, create bool) []*bucket {
-	if len(e.Places) > 0 {
-		all := make([]*bucket, 0, len(e.Places))
-		for i, p := range e.Places {
-			if slices.Contains(e.Places[:i], p) {
+func (g *group) homes(r *record, create bool) []*bucket {
+	if places := r.places(); len(places) > 0 {
+		all := make([]*bucket, 0, len(places))
+		for i, p := range places {
+			if slices.Contains(places[:i], p) {
 				continue
 			}
 			b := g.places[p]
@@ -72,14 +73,10 @@ func (g *group) homes(e *engine.Entry, create bool) []*bucket {
 		}
 		return all
 	}
-	i := -1
-	if local(e) {
-		i = class(e.RadiusKm)
-	}
+	i, at := r.cell()
 	if i < 0 {
 		return []*bucket{&g.anywhere}
 	}
-	at := cellOf(i, *e.Home)
 	b := g.near[i][at]
 	if b == nil && create {
 		if g.near[i] == nil {
@@ -91,18 +88,27 @@ func (g *group) homes(e *engine.Entry, create bool) []*bucket {
 	return []*bucket{b}
 }
 
+// cell returns the class and the cell of a home; the class is -1 where distance does not count or
+// is beyond the last.
+func (r *record) cell() (int, cell) {
+	if !r.local() {
+		return -1, cell{}
+	}
+	i := class(float64(r.radius))
+	if i < 0 || r.lat == nowhere {
+		return -1, cell{}
+	}
+	return i, cellOf(i, r.home())
+}
+
 // prune forgets the buckets of an entry that have become empty.
-func (g *group) prune(e *engine.Entry) {
-	for _, p := range e.Places {
+func (g *group) prune(r *record) {
+	for _, p := range r.places() {
 		if b := g.places[p]; b != nil && len(b.blocks) == 0 {
 			delete(g.places, p)
 		}
 	}
-	if !local(e) {
-		return
-	}
-	if i := class(e.RadiusKm); i >= 0 {
-		at := cellOf(i, *e.Home)
+	if i, at := r.cell(); i >= 0 {
 		if b := g.near[i][at]; b != nil && len(b.blocks) == 0 {
 			delete(g.near[i], at)
 		}
@@ -190,7 +196,7 @@ func (b *bucket) insert(w row) {
 	}
 	rows := b.blocks[i]
 	if len(rows) < blockSize {
-		b.blocks[i] = slices.Insert(rows, at, w)
+		b.blocks[i] = slices.Insert(grow(rows), at, w)
 		return
 	}
 	// A list that grows at its end is left full behind it.
@@ -199,14 +205,22 @@ func (b *bucket) insert(w row) {
 		b.blocks = append(b.blocks, []row{w})
 		return
 	}
-	right := slices.Clone(rows[cut:])
-	clear(rows[cut:])
-	b.blocks[i] = rows[:cut]
-	b.blocks = slices.Insert(b.blocks, i+1, right)
+	right := rows[cut:]
+	b.blocks[i] = slices.Clone(rows[:cut])
+	b.blocks = slices.Insert(b.blocks, i+1, slices.Clone(right))
 	if at > cut {
 		i, at = i+1, at-cut
 	}
-	b.blocks[i] = slices.Insert(b.blocks[i], at, w)
+	b.blocks[i] = slices.Insert(grow(b.blocks[i]), at, w)
+}
+
+// grow makes room for one more row and few besides: half of a million lists would be empty if they
+// doubled.
+func grow(rows []row) []row {
+	if len(rows) < cap(rows) {
+		return rows
+	}
+	return append(make([]row, 0, min(blockSize, len(rows)+len(rows)/8+1)), rows...)
 }
 
 func (b *bucket) remove(w row) {
@@ -220,7 +234,7 @@ func (b *bucket) remove(w row) {
 		// Joining thin neighbours keeps a list that shrank from being slow for ever.
 		b.blocks[i] = append(rows, b.blocks[i+1]...)
 		b.blocks = slices.Delete(b.blocks, i+1, i+2)
-	case cap(rows) > 2*blockSize:
-		b.blocks[i] = slices.Clip(rows)
+	case cap(rows) >= 2*len(rows)+8:
+		b.blocks[i] = slices.Clone(rows)
 	}
 }

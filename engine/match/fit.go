@@ -14,7 +14,7 @@ type ask struct {
 	day         uint8 // the slot's weekday as a bit
 	from, until int   // the slot in minutes from the midnight before its start, on the clinic's wall
 	lead        int64 // seconds from now to the start
-	start       int64 // Unix seconds
+	startDay    int64 // Unix days
 	placed      bool  // it is known where the slot is
 	lat, lon    float64
 	cos         float64
@@ -28,7 +28,7 @@ func newAsk(q *Query) ask {
 	start, end := q.Slot.Start.In(zone), q.Slot.End.In(zone)
 	a := ask{
 		q: q, day: 1 << start.Weekday(), from: start.Hour()*60 + start.Minute(),
-		lead: int64(q.Slot.Start.Sub(q.Now) / time.Second), start: q.Slot.Start.Unix(),
+		lead: int64(q.Slot.Start.Sub(q.Now) / time.Second), startDay: q.Slot.Start.Unix() / 86400,
 		placed: q.Place != engine.Point{}, lat: q.Place.Lat, lon: q.Place.Lon, cos: math.Cos(q.Place.Lat * math.Pi / 180),
 	}
 	a.until = end.Hour()*60 + end.Minute()
@@ -43,36 +43,40 @@ func newAsk(q *Query) ask {
 
 // obstacle applies every rule to an entry. It is the only place where they are written down; the
 // buckets and the rows only save looking.
-func (a *ask) obstacle(e *engine.Entry) Obstacle {
+func (a *ask) obstacle(r *record) Obstacle {
 	s := &a.q.Slot
+	m := r.more
+	if m == nil {
+		m = &nothingMore
+	}
+	km := 0.0
+	if a.placed && r.local() {
+		km = Kilometres(r.home(), a.q.Place)
+	}
 	switch {
-	case e.Status != engine.Waiting || e.Clinic != s.Clinic:
+	case r.group.key.clinic != s.Clinic:
 		return NotWaiting
-	case e.Specialty != s.Specialty:
+	case r.group.key.specialty != s.Specialty:
 		return Specialty
-	case len(e.Practitioners) > 0 && !slices.Contains(e.Practitioners, s.Practitioner):
+	case len(m.practitioners) > 0 && !slices.Contains(m.practitioners, s.Practitioner):
 		return Practitioner
-	case len(e.Places) > 0 && !slices.Contains(e.Places, s.Place):
+	case len(m.places) > 0 && !slices.Contains(m.places, s.Place):
 		return Place
-	case a.placed && local(e) && !(Kilometres(*e.Home, a.q.Place) <= e.RadiusKm): // not a number is far
+	case a.placed && r.local() && !(km <= float64(r.radius)): // not a number is far
 		return Distance
-	case !a.available(e.Windows):
+	case !r.hours.holds(a), !a.available(m.windows):
 		return Availability
-	case !e.NotBefore.IsZero() && s.Start.Before(e.NotBefore), !e.NotAfter.IsZero() && s.End.After(e.NotAfter):
+	case !m.notBefore.IsZero() && s.Start.Before(m.notBefore), !m.notAfter.IsZero() && s.End.After(m.notAfter):
 		return Dates
-	case s.Start.Sub(a.q.Now) < max(0, e.Notice):
+	case a.lead < 0, a.lead < int64(r.notice)+int64(Travel(km)/time.Second):
 		return Notice
-	case e.Current != nil && !e.Current.Start.After(s.Start):
+	case r.current != nil && !r.current.Start.After(s.Start):
 		return Current
 	}
 	return ""
 }
 
-// local reports whether distance counts for the entry: it names no places, and says from where
-// and how far. A home without a radius is anywhere.
-func local(e *engine.Entry) bool {
-	return len(e.Places) == 0 && e.Home != nil && e.RadiusKm > 0
-}
+var nothingMore more
 
 // available reports whether the whole slot lies inside one of the windows.
 func (a *ask) available(windows []engine.Window) bool {
@@ -82,6 +86,12 @@ func (a *ask) available(windows []engine.Window) bool {
 		}
 	}
 	return len(windows) == 0
+}
+
+// Travel is how long somebody needs for a distance as the crow flies: roads are 1.3 times as long
+// (Ballou et al., Transportation Research A 36, 2002, give 1.2 to 1.4), at 50 km/h door to door.
+func Travel(km float64) time.Duration {
+	return time.Duration(km * 1.3 / 50 * float64(time.Hour))
 }
 
 const (
@@ -100,74 +110,68 @@ func Kilometres(a, b engine.Point) float64 {
 }
 
 // row is an entry in a bucket: its rank, and enough of its rules, rounded in favour of fitting,
-// to pass over most entries that do not fit without touching them.
+// to pass over most entries that do not fit without touching them. It is half a cache line.
 type row struct {
 	rec         *record
-	since       int64 // microseconds: when it joined, later for every offer; see OfferCost
-	current     int64 // Unix seconds of the present appointment; the far future without one
-	class, lost int32
+	since       uint32 // minutes of Unix time, rounded down: the rank, but for ties
 	lat, lon    float32
-	reach       float32 // km; infinite when distance does not count
-	notice      uint32  // seconds
-	from, until uint16  // the earliest and the latest minute of any window
-	days        uint8   // every day of any window
+	hours       hours  // all windows lie inside
+	reach       uint16 // hectometres, rounded up; farAway when distance does not count or is longer
+	current     uint16 // day of the present appointment, rounded up; noDay without one
+	class, lost int8   // clamped
+	notice      uint8  // hours, rounded down
 }
 
-func since(e *engine.Entry, offered int) int64 {
-	return e.Joined.UnixMicro() + int64(offered)*OfferCost.Microseconds()
-}
+const (
+	farAway = math.MaxUint16
+	noDay   = math.MaxUint16
+)
 
 func newRow(r *record) row {
-	e := &r.entry
 	w := row{
-		rec: r, since: since(e, r.offered), class: clamp32(e.Class), lost: clamp32(e.Lost),
-		current: math.MaxInt64, reach: float32(math.Inf(1)), days: 0x7f, until: math.MaxUint16,
-		notice: uint32(min(math.MaxUint32, max(0, e.Notice/time.Second))),
+		rec: r, since: uint32(min(math.MaxUint32, max(0, r.since(int(r.offered))/60e6))), hours: r.hours,
+		class: clamp8(r.class), lost: clamp8(r.lost), reach: farAway, current: noDay,
+		notice: uint8(min(math.MaxUint8, r.notice/3600)),
 	}
-	if e.Current != nil {
-		w.current = e.Current.Start.Unix()
+	if r.current != nil {
+		w.current = uint16(min(noDay, max(0, r.current.Start.Unix()/86400+1)))
 	}
-	if local(e) {
-		w.lat, w.lon, w.reach = float32(e.Home.Lat), float32(e.Home.Lon), float32(e.RadiusKm)
+	if r.local() && r.lat != nowhere {
+		p := r.home()
+		w.lat, w.lon = float32(p.Lat), float32(p.Lon)
+		w.reach = uint16(min(farAway, math.Ceil(float64(r.radius)*10)))
 	}
-	if len(e.Windows) > 0 {
-		w.days, w.from, w.until = 0, math.MaxUint16, 0
-		for _, v := range e.Windows {
-			w.days |= v.Days
-			w.from = min(w.from, minute(v.From))
-			w.until = max(w.until, minute(v.Until))
-		}
+	if r.more != nil && len(r.more.windows) > 0 {
+		w.hours = bounds(r.more.windows)
 	}
 	return w
 }
 
-func clamp32(n int) int32 { return int32(min(math.MaxInt32, max(math.MinInt32, n))) }
-
-func minute(n int) uint16 { return uint16(min(math.MaxUint16, max(0, n))) }
+func clamp8(n int16) int8 { return int8(min(math.MaxInt8, max(math.MinInt8, n))) }
 
 // misses reports that the row certainly does not fit.
 func (w *row) misses(a *ask) bool {
-	if w.days&a.day == 0 || int(w.from) > a.from || a.until > int(w.until) ||
-		int64(w.notice) > a.lead || w.current < a.start {
+	if !w.hours.holds(a) || int64(w.notice)*3600 > a.lead || int64(w.current) < a.startDay {
 		return true
 	}
-	if !a.placed || math.IsInf(float64(w.reach), 1) {
+	if !a.placed || w.reach == farAway {
 		return false
 	}
+	reach := float64(w.reach) / 10
 	// On the flat map of the slot's latitude a near distance errs by far less than the margin;
 	// wide ones are left to the exact rule.
 	dy := (float64(w.lat) - a.lat) * degreeKm
-	if math.Abs(dy) > float64(w.reach)*1.01+.1 {
+	if math.Abs(dy) > reach*1.01+.1 {
 		return true
 	}
-	if w.reach > flatKm || math.Abs(a.lat) > flatLat {
+	if reach > flatKm || math.Abs(a.lat) > flatLat {
 		return false
 	}
 	dx := (float64(w.lon) - a.lon) * degreeKm * a.cos
 	if math.Abs(dx) > 180*degreeKm*a.cos {
 		return false // across the date line
 	}
-	far := float64(w.reach)*1.03 + .1
+	far := reach*1.03 + .1
 	return dx*dx+dy*dy > far*far
 }
 
@@ -176,12 +180,24 @@ const (
 	flatLat = 66
 )
 
-// compare orders rows by rank.
+// compare orders rows by rank. What the rows leave open, the records decide.
 func (w *row) compare(v *row) int {
-	return order(w.class, v.class, w.lost, v.lost, w.since, v.since, w.rec.entry.ID, v.rec.entry.ID)
+	switch {
+	case w.class != v.class:
+		return sign(w.class < v.class)
+	case w.lost != v.lost && plain(w.class):
+		return sign(w.lost > v.lost)
+	case w.since != v.since && plain(w.class) && plain(w.lost):
+		return sign(w.since < v.since)
+	}
+	r, o := w.rec, v.rec
+	return order(r.class, o.class, r.lost, o.lost, r.since(int(r.offered)), o.since(int(o.offered)), r.id(), o.id())
 }
 
-func order(class, class2, lost, lost2 int32, since, since2 int64, id, id2 engine.EntryID) int {
+// plain is false for numbers that were clamped, perhaps.
+func plain(n int8) bool { return n > math.MinInt8 && n < math.MaxInt8 }
+
+func order(class, class2, lost, lost2 int16, since, since2 int64, id, id2 engine.EntryID) int {
 	switch {
 	case class != class2:
 		return sign(class < class2)

@@ -5,11 +5,12 @@
 // order of rank, so a question merges a few sorted lists and stops as soon as it has enough.
 // DESIGN.md beside this file says why.
 //
-// An Index is not safe for concurrent use; its owner guards it. Rank, Explain, Get and Len only
+// An Index is not safe for concurrent use; its owner guards it. Rank, Explain and Len only
 // read: any number of them may run together while nothing is put or removed.
 package match
 
 import (
+	"math"
 	"time"
 
 	"relais/engine"
@@ -58,41 +59,35 @@ const (
 // OfferCost is how much waiting one offer of the last 30 days counts against: five days.
 const OfferCost = 5 * 24 * time.Hour
 
-// record is one entry with the number of offers its patient had when it was put.
-type record struct {
-	entry   engine.Entry
-	offered int
-}
-
 // Index is the waitlist in memory.
 type Index struct {
-	records map[engine.EntryID]*record
+	records table
 	groups  map[groupKey]*group
 }
 
 // New returns an empty index.
 func New() *Index {
-	return &Index{records: map[engine.EntryID]*record{}, groups: map[groupKey]*group{}}
+	return &Index{records: newTable(), groups: map[groupKey]*group{}}
 }
 
-// Put inserts an entry or replaces the one with its ID. offered is how many offers its patient
-// had in the last 30 days, never more than Accept would say: put the entry again when that
-// changes. The index keeps e as it is: nobody may write to what it points to afterwards.
+// Put inserts an entry or replaces the one with its ID; one that is not waiting is taken out.
+// offered is how many offers its patient had in the last 30 days, never more than Accept would
+// say: put the entry again when that changes. The index shares e's lists and appointment: nobody
+// may write to them afterwards.
 func (x *Index) Put(e engine.Entry, offered int) {
 	x.Remove(e.ID)
-	r := &record{entry: e, offered: max(0, offered)}
-	x.records[e.ID] = r
-	if e.Status != engine.Waiting {
+	if e.Status != engine.Waiting || len(e.ID) > math.MaxUint16 {
 		return
 	}
 	key := groupKey{e.Clinic, e.Specialty}
 	g := x.groups[key]
 	if g == nil {
-		g = &group{}
+		g = &group{key: key}
 		x.groups[key] = g
 	}
+	r := x.records.add(newRecord(&e, offered, g))
 	w := newRow(r)
-	for _, b := range g.homes(&e, true) {
+	for _, b := range g.homes(r, true) {
 		b.insert(w)
 	}
 	g.size++
@@ -100,37 +95,24 @@ func (x *Index) Put(e engine.Entry, offered int) {
 
 // Remove takes an entry out. One that is not there is ignored.
 func (x *Index) Remove(id engine.EntryID) {
-	r, ok := x.records[id]
-	if !ok {
+	r := x.records.get(id)
+	if r == nil {
 		return
 	}
-	delete(x.records, id)
-	if r.entry.Status != engine.Waiting {
-		return
-	}
-	key := groupKey{r.entry.Clinic, r.entry.Specialty}
-	g := x.groups[key]
+	g := r.group
 	w := newRow(r)
-	for _, b := range g.homes(&r.entry, false) {
+	for _, b := range g.homes(r, false) {
 		b.remove(w)
 	}
-	g.prune(&r.entry)
+	g.prune(r)
 	if g.size--; g.size == 0 {
-		delete(x.groups, key)
+		delete(x.groups, g.key)
 	}
+	x.records.drop(id)
 }
 
-// Get returns an entry as it was put.
-func (x *Index) Get(id engine.EntryID) (engine.Entry, bool) {
-	r, ok := x.records[id]
-	if !ok {
-		return engine.Entry{}, false
-	}
-	return r.entry, true
-}
-
-// Len counts the entries, those that are not waiting too.
-func (x *Index) Len() int { return len(x.records) }
+// Len counts the waiting entries.
+func (x *Index) Len() int { return x.records.used }
 
 // Rank appends to dst the entries that fit, in order: class, then claims lost, then priority
 // (days waited less five for each offer in 30 days), then ID.
@@ -142,9 +124,10 @@ func (x *Index) Rank(dst []engine.Candidate, q Query) []engine.Candidate {
 	a := newAsk(&q)
 	m := g.open(&a)
 	var held held
+	var c engine.Candidate // Accept's, and so on the heap, once
 	for left := q.Limit; left > 0; {
 		// Whoever is held goes before a row that can only rank behind it.
-		if len(held) > 0 && (len(m) == 0 || held[0].before(m[0].at)) {
+		if len(held) > 0 && (len(m) == 0 || held[0].before(m[0].at.rec)) {
 			dst = append(dst, held.pop().Candidate)
 			left--
 			continue
@@ -154,36 +137,35 @@ func (x *Index) Rank(dst []engine.Candidate, q Query) []engine.Candidate {
 		}
 		r := m[0].at.rec
 		m.next(&a)
-		if a.obstacle(&r.entry) != "" {
+		if a.obstacle(r) != "" {
 			continue
 		}
-		c := candidate(r, q.Now)
+		c = candidate(r, q.Now)
 		if q.Accept != nil && !q.Accept(&c) {
 			continue
 		}
 		c.Offered = max(0, c.Offered)
 		c.Priority = c.Waited - OfferCost.Hours()/24*float64(c.Offered)
-		held.push(waiting{Candidate: c, since: since(&r.entry, c.Offered)})
+		held.push(waiting{Candidate: c, since: r.since(c.Offered)})
 	}
 	return dst
 }
 
 func candidate(r *record, now time.Time) engine.Candidate {
-	e := &r.entry
 	return engine.Candidate{
-		Entry: e.ID, Patient: e.Patient, Class: e.Class, Lost: e.Lost, Current: e.Current,
-		Offered: r.offered,
-		Waited:  float64(now.UnixMicro()-e.Joined.UnixMicro()) / float64((24 * time.Hour).Microseconds()),
+		Entry: r.id(), Patient: r.patient(), Class: int(r.class), Lost: int(r.lost), Current: r.current,
+		Offered: int(r.offered),
+		Waited:  float64(now.UnixMicro()-r.joined) / float64((24 * time.Hour).Microseconds()),
 	}
 }
 
 // Explain says why an entry does not fit; ok means that it does. It does not ask q.Accept.
 func (x *Index) Explain(id engine.EntryID, q Query) (o Obstacle, ok bool) {
-	r, known := x.records[id]
-	if !known {
+	r := x.records.get(id)
+	if r == nil {
 		return NotWaiting, false
 	}
 	a := newAsk(&q)
-	o = a.obstacle(&r.entry)
+	o = a.obstacle(r)
 	return o, o == ""
 }

@@ -77,11 +77,11 @@ type waiting struct {
 }
 
 func (w *waiting) compare(v *waiting) int {
-	return order(clamp32(w.Class), clamp32(v.Class), clamp32(w.Lost), clamp32(v.Lost), w.since, v.since, w.Entry, v.Entry)
+	return order(clamp16(w.Class), clamp16(v.Class), clamp16(w.Lost), clamp16(v.Lost), w.since, v.since, w.Entry, v.Entry)
 }
 
-func (w *waiting) before(r *row) bool {
-	return order(clamp32(w.Class), r.class, clamp32(w.Lost), r.lost, w.since, r.since, w.Entry, r.rec.entry.ID) < 0
+func (w *waiting) before(r *record) bool {
+	return order(clamp16(w.Class), r.class, clamp16(w.Lost), r.lost, w.since, r.since(int(r.offered)), w.Entry, r.id()) < 0
 }
 
 // held is a heap of waiting candidates.
