@@ -139,8 +139,31 @@ func (t *turn) accepted(in BookingAccepted) {
 	if o.Current != nil {
 		// The earlier appointment is given up in any case; whether it goes round again is
 		// decided where it is opened.
+		t.Later = LaterAsked
 		t.note(EvGivenUp, o.ID, "depth", strconv.Itoa(t.Depth+1))
 		t.emit(CancelCurrent{Entry: o.Entry, Appointment: *o.Current, Depth: t.Depth + 1})
+	}
+}
+
+// givenUp ends the story of the winner's later appointment, or asks somebody to. A cancellation that was
+// refused and shows all the same, because somebody did it by hand, ends it too.
+func (t *turn) givenUp(in GivenUp) {
+	i := t.find(t.Winner)
+	if i < 0 || t.Phase != Booked || t.Offers[i].Current == nil || t.Offers[i].Current.Source != in.Appointment {
+		return // of an earlier opening, or not ours to give up yet
+	}
+	switch {
+	case t.Later == LaterCancelled, t.Later == LaterSettled && in.Refused, t.Later == LaterRefused && in.Refused:
+		return
+	case in.Refused:
+		t.change()
+		t.Later = LaterRefused
+		t.note(EvKept, t.Winner, "appointment", in.Appointment)
+		t.emit(Alert{What: "cancel_refused"})
+	default:
+		t.change()
+		t.Later = LaterCancelled
+		t.note(EvCancelled, t.Winner, "appointment", in.Appointment)
 	}
 }
 

@@ -180,13 +180,15 @@ func (w *world) play(op [4]byte) {
 	case 11:
 		in = EntryGone{Entry: engine.EntryID(fmt.Sprintf("e%d", n%40))}
 	case 12, 13:
-		action := []StaffAction{Approve, Pause, Unpause, SendNow, Withdraw, Give}[n%6]
+		action := []StaffAction{Approve, Pause, Unpause, SendNow, Withdraw, Give, Settle}[n%7]
 		st := Staff{Action: action, By: "desk", Revision: w.s.Version * uint64(op[2]%3)}
 		if op[0]%18 == 13 {
 			c := people(int(op[2]), 1)[0]
 			st.For = &c
 		}
 		in = st
+	case 15:
+		in = GivenUp{Appointment: fmt.Sprintf("Appointment/%d", n%40), Refused: op[2]%2 == 1}
 	case 14:
 		w.mode = []engine.Mode{engine.Automatic, engine.Approval, engine.Shadow}[n%3]
 		return

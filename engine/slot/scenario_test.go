@@ -29,7 +29,7 @@ var update = flag.Bool("update", false, "rewrite the results in testdata")
 //	at 9:05                      the clock, on 2 March 2026, UTC
 //	wake [ann bob/voice cid+]    the clock goes to State.Wake, and ticks with these candidates; + has a later appointment
 //	tick [gen=N] [ann ...]       ticks without moving the clock
-//	open 14:00 [grace=1m] [depth=N] [suspended] | accepted | refused [free] | taken WHY | suspend | resume
+//	open 14:00 [grace=1m] [depth=N] [suspended] | accepted | refused [free] | cancelled|kept APPOINTMENT | taken WHY | suspend | resume
 //	yes|no OFFER [channel] | unreachable OFFER | gone ENTRY
 //	approve|pause|resume!|send_now|withdraw|book NAME [rev=N]   staff
 func TestScenarios(t *testing.T) {
@@ -232,6 +232,8 @@ func (p *player) input(f []string) Input {
 			return BookingAccepted{Booking: booking, Appointment: "Appointment/9"}
 		}
 		return BookingRefused{Booking: booking, Free: slices.Contains(f, "free")}
+	case "cancelled", "kept":
+		return GivenUp{Appointment: f[1], Refused: f[0] == "kept"}
 	case "taken":
 		return Taken{Why: f[1]}
 	case "suspend":
@@ -335,6 +337,9 @@ func summary(s State) string {
 		when(s.Exhausted, " exhausted") + when(s.Forward, " forward"))
 	if s.Why != "" {
 		fmt.Fprintf(&b, " (%s)", s.Why)
+	}
+	if s.Later != "" {
+		fmt.Fprintf(&b, ", later %s", s.Later)
 	}
 	if s.By != "" {
 		fmt.Fprintf(&b, " by %s", s.By)

@@ -53,9 +53,21 @@ type State struct {
 	By        engine.UserID      `json:"by,omitempty"`     // who changed it last, when it was a person
 	Depth     int                `json:"depth,omitempty"`  // in its chain; 0 is a plain cancellation
 	Parent    engine.SlotID      `json:"parent,omitempty"` // the slot whose winner gave this one up
+	Later     Later              `json:"later,omitempty"`  // what became of the winner's later appointment
 	Wake      time.Time          `json:"wake,omitzero"`
 	Gen       uint64             `json:"gen"`
 }
+
+// Later is what became of the later appointment that the winner gave up.
+type Later string
+
+// The values of Later; "" when there was none.
+const (
+	LaterAsked     Later = "asked"     // the record system is being asked to cancel it
+	LaterCancelled Later = "cancelled" // it did
+	LaterRefused   Later = "refused"   // it will not: somebody has to cancel it there by hand
+	LaterSettled   Later = "settled"   // somebody at the desk says that this was done
+)
 
 // OfferStatus is where one offer stands.
 type OfferStatus string
@@ -129,6 +141,13 @@ type BookingRefused struct {
 	Free    bool
 }
 
+// GivenUp is the record system's word on the winner's later appointment: it is cancelled, or the record
+// system refuses to cancel it.
+type GivenUp struct {
+	Appointment string
+	Refused     bool
+}
+
 // Taken says that the record system shows the slot occupied by something that is not our booking, or not
 // bookable any more, or gone.
 type Taken struct{ Why string } // "taken", "blocked", "gone", "moved"
@@ -155,7 +174,8 @@ const (
 	Unpause  StaffAction = "resume"
 	SendNow  StaffAction = "send_now" // ends the grace, or brings the next wave forward
 	Withdraw StaffAction = "withdraw"
-	Give     StaffAction = "book" // to Staff.For, asked by other means
+	Give     StaffAction = "book"   // to Staff.For, asked by other means
+	Settle   StaffAction = "settle" // the later appointment that the record system would not cancel is dealt with
 )
 
 // Staff says that somebody at the front desk acts. Revision is the State.Version the person was looking
@@ -172,6 +192,7 @@ func (Tick) input()            {}
 func (Reply) input()           {}
 func (BookingAccepted) input() {}
 func (BookingRefused) input()  {}
+func (GivenUp) input()         {}
 func (Taken) input()           {}
 func (Suspend) input()         {}
 func (Resume) input()          {}
@@ -240,7 +261,7 @@ type CancelCurrent struct {
 }
 
 // Alert asks a person at the clinic to look.
-type Alert struct{ What string } // "exhausted", "expired", "refused"
+type Alert struct{ What string } // "exhausted", "expired", "refused", "cancel_refused"
 
 // Answer is the honest answer to one reply.
 type Answer struct {
@@ -285,6 +306,9 @@ const (
 	EvSendNow   = "send_now"   // somebody at the desk wants the next wave now
 	EvEntryGone = "entry_gone" // the offer's entry left, opted out or won elsewhere
 	EvGivenUp   = "given_up"   // the winner's later appointment is being cancelled
+	EvCancelled = "cancelled"  // it is cancelled in the record system
+	EvKept      = "kept"       // the record system refuses to cancel it
+	EvSettled   = "settled"    // somebody at the desk dealt with that
 )
 
 // The values of Note.Detail keys are counts, channels, words of closed lists and the record

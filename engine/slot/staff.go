@@ -11,6 +11,9 @@ func (t *turn) staff(in Staff) error {
 	if in.Revision != 0 && in.Revision != t.Version {
 		return engine.Errorf(engine.Conflict, "This slot changed meanwhile. Look at it again before you decide.")
 	}
+	if in.Action == Settle {
+		return t.settle(in)
+	}
 	var act func(Staff) error
 	switch in.Action {
 	case Approve:
@@ -34,6 +37,18 @@ func (t *turn) staff(in Staff) error {
 	if err := act(in); err != nil {
 		return err
 	}
+	t.by(in.By)
+	return nil
+}
+
+// settle takes the desk's word that the appointment which the record system would not cancel is dealt with.
+func (t *turn) settle(in Staff) error {
+	if t.Later != LaterRefused {
+		return refusal("Nothing is left to be settled here.")
+	}
+	t.change()
+	t.Later = LaterSettled
+	t.note(EvSettled, t.Winner)
 	t.by(in.By)
 	return nil
 }

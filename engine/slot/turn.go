@@ -35,6 +35,8 @@ func (t *turn) take(in Input) error {
 		t.accepted(in)
 	case BookingRefused:
 		t.refused(in)
+	case GivenUp:
+		t.givenUp(in)
 	case Taken:
 		return t.taken(in)
 	case Suspend:
