@@ -356,6 +356,9 @@ func (r *Relais) cardOf(c *clinic, s slot.State) desk.Card {
 	card.Practitioner, card.Place, card.Specialty = s.Slot.Practitioner, s.Slot.Place, s.Slot.Specialty
 	card.Revision, card.Wave, card.Paused, card.Exhausted = s.Version, s.Wave, s.Paused, s.Exhausted
 	card.Depth, card.By = s.Depth, string(s.By)
+	if s.Later == slot.LaterRefused {
+		card.Todo = desk.TodoCancel
+	}
 	for _, o := range s.Offers {
 		card.Asked++
 		switch o.Status {

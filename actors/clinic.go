@@ -147,6 +147,9 @@ func (a *clinicActor) changed(c *system.Context, o order) {
 	if o.Depth > 0 {
 		opened.Grace = 0 // we gave it up ourselves: there is no edit to wait for
 	}
+	if o.Current != nil { // it is cancelled, by us or by hand
+		a.r.slots.Ref(o.Parent).Send(slotInput{in: slot.GivenUp{Appointment: o.Current.Source}})
+	}
 	a.r.slots.Ref(id).Send(slotInput{in: opened, done: o.ID, changedAt: fact.Changed})
 }
 

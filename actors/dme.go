@@ -398,7 +398,7 @@ func (a *dmeActor) orderFor(ch schedule.Change, n int) order {
 	case schedule.Freed:
 		o.Do, o.Fact = deedFreed, &ch.Slot
 		if link, ok := a.sync.Chains[ch.Appointment]; ok {
-			o.Depth, o.Parent = link.Depth, link.Parent
+			o.Depth, o.Parent, o.Current = link.Depth, link.Parent, &engine.Appointment{Source: ch.Appointment}
 			delete(a.sync.Chains, ch.Appointment)
 		}
 	case schedule.Occupied:

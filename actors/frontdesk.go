@@ -134,7 +134,10 @@ func (r *Relais) Slot(ctx context.Context, id engine.ClinicID, sid engine.SlotID
 			})
 		}
 	}
-	d.Timeline, err = r.timeline(ctx, c, s)
+	if d.Timeline, err = r.timeline(ctx, c, s); err != nil {
+		return d, err
+	}
+	d.Chain, err = r.chain(ctx, c, s)
 	return d, err
 }
 

@@ -65,7 +65,7 @@ type Metrics interface {
 	Delivery(ch engine.Channel, kind engine.MessageKind, status reach.DeliveryStatus, reason engine.Reason)
 	Reached(ch engine.Channel, after time.Duration)
 	Health(c engine.ClinicID, before, now health.Status)
-	WriteBack(c engine.ClinicID, outcome string, after time.Duration) // booked, refused, retried
+	WriteBack(c engine.ClinicID, outcome string, after time.Duration) // booked, refused, cancelled, cancel_refused, retried
 	Alert(c engine.ClinicID, what string)
 	OpenSlots(c engine.ClinicID, n int)
 }

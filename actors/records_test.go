@@ -23,6 +23,7 @@ type records struct {
 	fault   *engine.DMEFailure // every call fails so
 	delay   time.Duration      // of every call
 	hang    bool               // calls end only with their context
+	keeps   bool               // no appointment is cancelled by us
 	lost    int                // so many bookings take place, and the answer is lost
 	calls   int
 	booked  map[engine.BookingID]time.Time // ever
@@ -247,6 +248,9 @@ func (l line) Cancel(ctx context.Context, appointment string) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.keeps {
+		return &engine.DMEFailure{Fault: engine.DMERejected, Detail: "as the test asks"}
+	}
 	if a := l.appts[appointment]; a != nil && a.Live {
 		l.end(a)
 	}

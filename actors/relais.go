@@ -54,6 +54,7 @@ type Relais struct {
 	slots   *system.Directory[engine.SlotID]
 	offers  *system.Directory[engine.OfferID]
 	where   sync.Map // engine.SlotID -> *clinic, of every slot known to the store
+	next    sync.Map // engine.SlotID -> engine.SlotID, of chains: a slot, and the one that its winner gave up
 
 	commits, looks, writes, sends system.Pool
 }
@@ -207,6 +208,7 @@ func (r *Relais) load(ctx context.Context, c *clinic) error {
 			return err
 		}
 		r.where.Store(s.Slot.ID, c)
+		r.linked(s)
 		c.calendar.Send(slotChanged{view: r.cardOf(c, s)})
 		if !unfinished(s) {
 			return nil

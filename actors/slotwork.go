@@ -455,6 +455,7 @@ func pendingIn(s slot.State, id engine.OfferID) bool {
 func (a *slotActor) observe(w slotWork, before slot.State) {
 	m, id, now := a.r.opt.Metrics, a.c.ID, time.Now()
 	if a.state.Opening != before.Opening {
+		a.r.linked(a.state)
 		detected := time.Duration(-1)
 		if !a.changed.IsZero() {
 			detected = now.Sub(a.changed)

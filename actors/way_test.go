@@ -273,6 +273,120 @@ func TestChain(t *testing.T) {
 	})
 }
 
+// chained cancels S1, whose first yes comes from somebody with a later appointment at S2.
+func chained(t *testing.T, keeps bool) *world {
+	t.Helper()
+	w := newWorld(t, 1, nil)
+	d := w.dmes["a"]
+	d.keeps = keeps
+	d.add("S1", monday.Add(3*time.Hour), 20*time.Minute)
+	later := d.add("S2", monday.Add(75*time.Hour), 20*time.Minute)
+	w.start()
+	w.enrol("a", 4, func(i int, _ *engine.Patient, e *engine.Entry) {
+		if i == 1 {
+			e.Current = &engine.Appointment{Source: later, Start: monday.Add(75 * time.Hour)}
+		}
+	})
+	w.wait(10 * time.Second)
+	d.cancel("S1")
+	w.wait(70 * time.Second)
+	w.answer(w.says("a", 1, "oui"), engine.AnsBooked)
+	w.wait(5 * time.Second)
+	return w
+}
+
+func TestChainIsShownAfterARestartToo(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := chained(t, false)
+		look := func() {
+			t.Helper()
+			for _, source := range []string{"S1", "S2"} {
+				d, err := w.Slot(context.Background(), "a", w.slotID("a", source))
+				if err != nil || len(d.Chain) != 2 {
+					t.Fatalf("from %s: %d links, %v", source, len(d.Chain), err)
+				}
+				first, second := d.Chain[0], d.Chain[1]
+				if first.Card.ID != w.slotID("a", "S1") || first.GainedMinutes != 72*60 || !first.Was.Equal(monday.Add(75*time.Hour)) {
+					t.Errorf("from %s, the first link: %+v", source, first)
+				}
+				if second.Card.ID != w.slotID("a", "S2") || second.Was != nil || second.Card.Depth != 1 {
+					t.Errorf("from %s, the second link: %+v", source, second)
+				}
+			}
+		}
+		look()
+		if got := w.events("S1"); !slices.Contains(got, "cancelled") {
+			t.Errorf("timeline %q does not say that the later appointment is cancelled", got)
+		}
+		w.crash()
+		w.start()
+		w.wait(10 * time.Second)
+		look()
+	})
+}
+
+// metered counts how often something was told to the metrics.
+func (w *world) metered(what string) (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, m := range w.metrics {
+		if m == what {
+			n++
+		}
+	}
+	return n
+}
+
+func TestLaterAppointmentThatIsNotCancelledIsForSomebodyToDo(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := chained(t, true)
+		card := func() desk.Card {
+			t.Helper()
+			d, err := w.Slot(context.Background(), "a", w.slotID("a", "S1"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return d.Card
+		}
+		if c := card(); c.Todo != desk.TodoCancel || c.State != desk.Confirmed {
+			t.Fatalf("the card: %+v", c)
+		}
+		if got := w.events("S1"); !slices.Contains(got, "kept") {
+			t.Errorf("timeline %q", got)
+		}
+		if w.metered("alert cancel_refused") != 1 || w.metered("write cancel_refused") != 1 {
+			t.Errorf("metrics %q", w.metrics)
+		}
+		w.crash() // nothing is asked for, or told, once more
+		w.start()
+		w.wait(10 * time.Second)
+		if c := card(); c.Todo != desk.TodoCancel || w.metered("alert cancel_refused") != 1 {
+			t.Fatalf("after a restart: %+v", c)
+		}
+		// Somebody cancels it by hand a day later: it is done, and the slot goes round as part of the chain.
+		w.wait(24 * time.Hour)
+		w.dmes["a"].cancel("S2")
+		w.wait(10 * time.Second)
+		if s := w.slot("S2"); card().Todo != "" || s.Depth != 1 {
+			t.Errorf("cancelled by hand: %+v, depth %d", card(), s.Depth)
+		}
+	})
+}
+
+func TestDeskSettlesALaterAppointment(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := chained(t, true)
+		w.do("S1", "settle")
+		d, err := w.Slot(context.Background(), "a", w.slotID("a", "S1"))
+		if err != nil || d.Card.Todo != "" || !slices.Contains(w.events("S1"), "settled") {
+			t.Errorf("%+v, %v", d.Card, err)
+		}
+		if _, err := w.act("S1", "settle", 0, "", ""); engine.CodeOf(err) != engine.Conflict {
+			t.Errorf("settled twice: %v", err)
+		}
+	})
+}
+
 func TestEscalationToACall(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t, 1, nil)

@@ -10,7 +10,6 @@ import (
 	"relais/engine"
 	"relais/engine/health"
 	"relais/engine/slot"
-	"relais/storage"
 )
 
 // write is one change on its way to the record system. It is tried until the record system
@@ -112,8 +111,9 @@ func (a *dmeActor) giveUp(c *system.Context, w *write) {
 	a.keepSync(c, cancelIt)
 }
 
-// keepChains is how long an appointment that was given up may take to show as freed.
-const keepChains = 24 * time.Hour
+// keepChains is how long an appointment that was given up may take to show as freed: one that the record
+// system would not cancel waits for somebody to do it by hand, over a long weekend at worst.
+const keepChains = 7 * 24 * time.Hour
 
 func (a *dmeActor) forgetOldChains() {
 	for source, link := range a.sync.Chains {
@@ -151,18 +151,25 @@ func (a *dmeActor) wrote(c *system.Context, m wrote) {
 	}
 	w.running = false
 	metrics, took := a.r.opt.Metrics, time.Since(w.since)
+	done, refused := slot.Input(slot.BookingAccepted{Booking: w.order.Booking, Appointment: m.booked.Appointment}), slot.Input(slot.BookingRefused{Booking: w.order.Booking, Free: m.free})
+	doneIs, refusedIs := "booked", "refused"
+	if w.order.Do == deedCancel {
+		source := w.order.Current.Source
+		done, refused = slot.GivenUp{Appointment: source}, slot.GivenUp{Appointment: source, Refused: true}
+		doneIs, refusedIs = "cancelled", "cancel_refused"
+	}
 	switch f := fault(m.err); {
 	case m.err == nil:
-		metrics.WriteBack(a.c.ID, "booked", took)
-		a.settled(c, w, slot.BookingAccepted{Booking: w.order.Booking, Appointment: m.booked.Appointment})
+		metrics.WriteBack(a.c.ID, doneIs, took)
+		a.settled(w, done)
 		c.Self().Send(nudge{}) // see our own write at once
 	case (f == engine.DMEConflict || f == engine.DMERejected) && a.doubted():
 		// It may have lost more than this slot. Asked again once it can be trusted.
 		metrics.WriteBack(a.c.ID, "retried", took)
 	case f == engine.DMEConflict, f == engine.DMERejected:
-		metrics.WriteBack(a.c.ID, "refused", took)
-		a.r.opt.Logger.Warn("the record system refused a write", "clinic", a.c.ID, "slot", w.order.Slot, "fault", string(f))
-		a.settled(c, w, slot.BookingRefused{Booking: w.order.Booking, Free: m.free})
+		metrics.WriteBack(a.c.ID, refusedIs, took)
+		a.r.opt.Logger.Warn("the record system refused a write", "clinic", a.c.ID, "slot", w.order.Slot, "write", string(w.order.Do), "fault", string(f))
+		a.settled(w, refused)
 		c.Self().Send(nudge{})
 	default:
 		metrics.WriteBack(a.c.ID, "retried", took)
@@ -183,15 +190,10 @@ func (a *dmeActor) doubted() bool {
 }
 
 // settled hands the record system's word to the slot, whose commit ends the order.
-func (a *dmeActor) settled(c *system.Context, w *write, in slot.Input) {
+func (a *dmeActor) settled(w *write, in slot.Input) {
 	delete(a.writes, w.order.ID)
 	a.tell()
-	if w.order.Do == deedBook {
-		a.r.slots.Ref(w.order.Slot).Send(slotInput{in: in, done: w.order.ID})
-		return
-	}
-	b := storage.Batch{Done: []storage.EffectKey{{Clinic: a.c.ID, ID: w.order.ID}}}
-	a.r.commit(c, b, func(error) any { return nil })
+	a.r.slots.Ref(w.order.Slot).Send(slotInput{in: in, done: w.order.ID})
 }
 
 // backoff doubles from half a second to half a minute, with full jitter, and never less than the

@@ -51,7 +51,14 @@ type Card struct {
 	Depth        int                   `json:"depth,omitempty"`
 	Why          string                `json:"why,omitempty"` // of a closed opening
 	By           string                `json:"by,omitempty"`
+	Todo         Todo                  `json:"todo,omitempty"` // what a person has to do
 }
+
+// Todo is something about a slot that only a person can do.
+type Todo string
+
+// TodoCancel: the record system refuses to cancel the winner's later appointment; cancel it there by hand.
+const TodoCancel Todo = "cancel"
 
 // Health is the state of the clinic's record system, for the banner and the panel.
 type Health struct {
@@ -164,11 +171,19 @@ type Detail struct {
 	Asked    []Asked `json:"asked"`
 	Others   []Other `json:"others"`
 	Timeline []Event `json:"timeline"`
+	Chain    []Link  `json:"chain"` // from the first cancellation on; empty for a slot that stands alone
+}
+
+// Link is one slot of a chain: its winner gave up a later appointment, which is the next slot.
+type Link struct {
+	Card          Card       `json:"card"`
+	Was           *time.Time `json:"was,omitempty"`            // when the winner's later appointment began
+	GainedMinutes int        `json:"gained_minutes,omitempty"` // how much sooner the winner is seen
 }
 
 // Action is a command of the front desk on a slot.
 type Action struct {
-	Action   string         `json:"action" enum:"approve,pause,resume,send_now,withdraw,book"`
+	Action   string         `json:"action" enum:"approve,pause,resume,send_now,withdraw,book,settle"`
 	Revision uint64         `json:"revision" doc:"the revision of the card the person was looking at"`
 	Entry    engine.EntryID `json:"entry,omitempty" doc:"for book: who gets the slot"`
 }

@@ -71,6 +71,7 @@ var choices = map[string][]any{
 		desk.Free, desk.Reserved, desk.Freed, desk.Approval, desk.Offered, desk.Claimed, desk.Confirmed, desk.Expired,
 		desk.Suspended,
 	},
+	"Card.todo":     {desk.TodoCancel},
 	"Health.status": {health.Starting, health.Healthy, health.Suspended, health.Checking},
 	"Health.fault": {
 		engine.DMEConflict, engine.DMERejected, engine.DMESignIn, engine.DMEUnreachable, engine.DMEBusy, engine.DMEError,
