@@ -36,6 +36,9 @@ type dmeActor struct {
 	cancel   func()
 	writes   map[string]*write // by order
 	told     health.Status
+	pushed   time.Time     // the newest hint of the record system
+	lag      time.Duration // how old the newest change was when it was seen
+	lagKnown bool
 	keeping  []keep // commits, one at a time and in order; the first is under way
 }
 
@@ -69,7 +72,7 @@ type (
 	beat       struct{}
 	lookNow    struct{}
 	// nudge is a hint that something changed.
-	nudge struct{}
+	nudge struct{ pushed bool } // by the record system itself
 
 	dmeLoaded struct {
 		facts    []schedule.Fact
@@ -110,6 +113,9 @@ func (a *dmeActor) Receive(c *system.Context, msg any) {
 	case lookNow:
 		a.look(c)
 	case nudge:
+		if m.pushed {
+			a.pushed = time.Now().UTC()
+		}
 		a.nudged(c)
 	case beat:
 		a.c.heard.Store(time.Now().UnixNano())
@@ -132,6 +138,8 @@ func (a *dmeActor) Receive(c *system.Context, msg any) {
 			a.c.calendar.Send(scheduleLoaded{a.views()})
 			a.tell()
 		}
+	case *syncAsk:
+		a.show(m)
 	case *holdAsk:
 		a.hold(c, m)
 	default:
@@ -246,13 +254,21 @@ func (a *dmeActor) nudged(c *system.Context) {
 	}
 }
 
+// poll is the longest time between two looks that work.
+func (a *dmeActor) poll() time.Duration { return cmp.Or(a.r.opt.Poll[a.c.ID], defaultPoll) }
+
+// spread draws a time of at most d, so that the looks of many clinics that began together drift apart.
+func spread(d time.Duration) time.Duration {
+	return d - rand.N(d/5+1) //nolint:gosec // spreads looks, guards nothing
+}
+
 // schedule arms the next look.
 func (a *dmeActor) schedule(c *system.Context) {
 	a.looking = false
 	if a.cancel != nil {
 		a.cancel()
 	}
-	after := cmp.Or(a.r.opt.Poll[a.c.ID], defaultPoll)
+	after := spread(a.poll())
 	if wait := time.Until(a.sync.Health.RetryAt); wait > after || (wait > 0 && a.sync.Health.Failures > 0) {
 		after = wait
 	} else if a.again {
@@ -293,6 +309,9 @@ func (a *dmeActor) apply(c *system.Context, res schedule.Result, obs engine.Obse
 	if obs.Cursor != "" {
 		a.cursor = obs.Cursor
 	}
+	if !full {
+		a.lagged(obs, time.Now())
+	}
 	if full {
 		res.Touched = append(res.Touched, a.mirror.Prune(time.Now())...)
 	}
@@ -303,7 +322,9 @@ func (a *dmeActor) apply(c *system.Context, res schedule.Result, obs engine.Obse
 			suspects = append(suspects, s.Slot.Source)
 			continue
 		}
-		orders = append(orders, a.orderFor(ch, len(orders)))
+		o := a.orderFor(ch, len(orders))
+		o.Fact.Changed = ours(o.Fact.Changed, obs.Skew)
+		orders = append(orders, o)
 	}
 	var views []scheduleView
 	seen := map[string]bool{"": true}

@@ -101,7 +101,7 @@ func (r *Relais) CheckNow(_ context.Context, id engine.ClinicID) error {
 // Nudge is a hint that something changed in a clinic's record system.
 func (r *Relais) Nudge(id engine.ClinicID) {
 	if c := r.clinics[id]; c != nil {
-		c.sync.Send(nudge{})
+		c.sync.Send(nudge{pushed: true})
 	}
 }
 

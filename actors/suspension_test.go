@@ -223,3 +223,55 @@ func TestTrustComesBackAfterPanics(t *testing.T) {
 		}
 	})
 }
+
+func TestSyncTellsWhatHappened(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, 1, nil)
+		d := w.dmes["a"]
+		d.add("S1", monday.Add(3*time.Hour), 20*time.Minute)
+		w.start()
+		w.enrol("a", 1, nil)
+		w.wait(10 * time.Second)
+		look := func() desk.Sync {
+			t.Helper()
+			s, err := w.Sync(context.Background(), "a")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		}
+		if s := look(); s.LastPush != nil || s.LagMS != nil || s.Health.LastGood == nil || time.Since(*s.Health.LastGood) > 3*time.Second || s.Slots != 1 {
+			t.Errorf("quiet: %+v", s)
+		}
+		d.cancel("S1")
+		w.wait(time.Second)
+		w.Nudge("a")
+		w.wait(time.Second)
+		s := look()
+		if s.LastPush == nil || time.Since(*s.LastPush) != time.Second || s.LagMS == nil || *s.LagMS > 1000 {
+			t.Errorf("after a hint: %+v", s)
+		}
+		w.wait(time.Minute)
+		d.fail(engine.DMEUnreachable)
+		w.says("a", 1, "oui")
+		w.wait(30 * time.Second)
+		s = look()
+		if len(s.Pending) != 1 || s.Pending[0].Slot != w.slotID("a", "S1") || s.Pending[0].Tries < 2 || s.Health.Writing != 1 {
+			t.Errorf("a booking that waits: %+v", s.Pending)
+		}
+		if s.Health.Status != health.Suspended || s.Log[0].Fault != engine.DMEUnreachable || s.Log[0].Detail == "" {
+			t.Errorf("the history: %+v", s.Log)
+		}
+		told := s.Log[0].At
+		w.crash() // the history outlives the process
+		w.start()
+		w.wait(10 * time.Second)
+		found := false
+		for _, l := range look().Log {
+			found = found || l.At.Equal(told)
+		}
+		if !found {
+			t.Errorf("after a restart the history is %+v", look().Log)
+		}
+	})
+}

@@ -5,7 +5,6 @@ import (
 
 	"relais/actors/system"
 	"relais/engine"
-	"relais/engine/desk"
 	"relais/engine/health"
 	"relais/engine/schedule"
 	"relais/storage"
@@ -63,6 +62,9 @@ func (a *dmeActor) judge(c *system.Context, in health.Input) {
 		if before.Failures != now.Failures || before.Detail != now.Detail {
 			a.tell()
 		}
+		if health.News(before, now) {
+			a.keepSync(c, func(*system.Context) {})
+		}
 		return
 	}
 	a.tell()
@@ -90,11 +92,7 @@ func (a *dmeActor) tell() {
 	a.c.boss.Send(healthIs{h.Status})
 	a.r.opt.Metrics.Health(a.c.ID, a.told, h.Status)
 	a.told = h.Status
-	v := desk.Health{
-		Status: h.Status, Since: h.Since, Fault: h.Fault, Detail: h.Detail,
-		LastGood: when(h.LastGood), RetryAt: when(h.RetryAt), Held: h.Hold != "", Writing: len(a.writes),
-	}
-	a.c.calendar.Send(healthView{v})
+	a.c.calendar.Send(healthView{a.health()})
 }
 
 func when(t time.Time) *time.Time {

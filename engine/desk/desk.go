@@ -73,6 +73,40 @@ type Health struct {
 	Writing  int             `json:"writing,omitempty"` // bookings not yet in the record system
 }
 
+// Sync is how a clinic's record system is followed, for the panel.
+type Sync struct {
+	Health       Health           `json:"health"`
+	LastFull     *time.Time       `json:"last_full,omitempty"` // the last complete look
+	LastPush     *time.Time       `json:"last_push,omitempty"` // the last hint of the record system, since the process started
+	LagMS        *int64           `json:"lag_ms,omitempty"`    // how old the newest change was when it was seen
+	SkewMS       int64            `json:"skew_ms"`             // the record system's clock minus ours
+	PollMS       int64            `json:"poll_ms"`             // between looks, at most
+	Slots        int              `json:"slots"`               // known
+	Appointments int              `json:"appointments"`
+	Pending      []PendingWrite   `json:"pending"` // oldest first
+	Log          []SyncTurn       `json:"log"`     // newest first
+	Modes        []engine.DMEMode `json:"modes"`
+}
+
+// PendingWrite is a booking, or a cancellation, that the record system has not answered yet.
+type PendingWrite struct {
+	Slot   engine.SlotID `json:"slot"`
+	Cancel bool          `json:"cancel,omitempty"`
+	Since  time.Time     `json:"since"`
+	Tries  int           `json:"tries"`
+}
+
+// SyncTurn is one line of the history: trust came or went, or something failed.
+type SyncTurn struct {
+	At     time.Time       `json:"at"`
+	Last   time.Time       `json:"last"`  // of the same again
+	Count  int             `json:"count"` // how often
+	Status health.Status   `json:"status"`
+	Fault  engine.DMEFault `json:"fault,omitempty"`
+	Detail string          `json:"detail,omitempty"`
+	By     engine.UserID   `json:"by,omitempty"` // who held the clinic by hand
+}
+
 // Snapshot is everything a page needs to start.
 type Snapshot struct {
 	Epoch  string     `json:"epoch"` // changes when the server forgets its sequence

@@ -7,6 +7,7 @@ package health
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"relais/engine"
@@ -25,6 +26,9 @@ const (
 	// MaxWait bounds how long a record system can make us wait before the next look.
 	MaxWait = time.Hour
 )
+
+// MaxLog bounds the history that is kept of a sync.
+const MaxLog = 20
 
 // The backoff doubles from backoffFirst to backoffCap.
 const (
@@ -55,6 +59,18 @@ type State struct {
 	RetryAt  time.Time       `json:"retry_at,omitzero"`
 	Hold     engine.UserID   `json:"hold,omitempty"` // somebody suspended it by hand
 	Skew     time.Duration   `json:"skew,omitempty"`
+	Log      []Turn          `json:"log,omitempty"` // the last MaxLog, oldest first
+}
+
+// Turn is one line of the history of a sync: trust came or went, or a failure that did not cost it.
+type Turn struct {
+	At     time.Time       `json:"at"`
+	Last   time.Time       `json:"last"`  // of the same failure again
+	Count  int             `json:"count"` // 1, and one for each time it came again
+	Status Status          `json:"status"`
+	Fault  engine.DMEFault `json:"fault,omitempty"`
+	Detail string          `json:"detail,omitempty"`
+	By     engine.UserID   `json:"by,omitempty"` // who held the clinic by hand
 }
 
 // Input is one thing that happened to the sync. The set is closed.
@@ -108,8 +124,43 @@ func Loaded(s State, now time.Time) State {
 	return s
 }
 
-// Step takes what is and what happened and returns what is now.
+// Step takes what is and what happened and returns what is now. It leaves s unchanged.
 func Step(s State, in Input, now time.Time) State {
+	return step(s, in, now).remember(s, in, now)
+}
+
+// remember adds to the history what is news: another status, another holder, or a failure.
+func (s State) remember(before State, in Input, now time.Time) State {
+	_, failed := in.(Bad)
+	if _, odd := in.(Implausible); odd {
+		failed = true
+	}
+	failed = failed && s.Failures != before.Failures
+	if s.Status == before.Status && s.Hold == before.Hold && !failed {
+		return s
+	}
+	turn := Turn{At: now, Last: now, Count: 1, Status: s.Status, Fault: s.Fault, Detail: s.Detail, By: s.Hold}
+	s.Log = slices.Clone(s.Log)
+	if n := len(s.Log); n > 0 {
+		last := &s.Log[n-1]
+		if last.Status == turn.Status && last.Fault == turn.Fault && last.Detail == turn.Detail && last.By == turn.By {
+			last.Last, last.Count = now, last.Count+1
+			return s
+		}
+	}
+	s.Log = append(s.Log, turn)
+	s.Log = s.Log[max(0, len(s.Log)-MaxLog):]
+	return s
+}
+
+// News reports whether the history of now says more than that of before: something to be kept. That the
+// same failure came again is not.
+func News(before, now State) bool {
+	b, n := len(before.Log), len(now.Log)
+	return b != n || n > 0 && !before.Log[b-1].At.Equal(now.Log[n-1].At)
+}
+
+func step(s State, in Input, now time.Time) State {
 	if s.Status == "" {
 		s.Status, s.Since = Starting, now
 	}

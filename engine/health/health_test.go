@@ -2,6 +2,7 @@ package health
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -211,9 +212,65 @@ func TestTrustIsEarned(t *testing.T) {
 				t.Fatalf("healthy %s after the last good look", now.Sub(s.LastGood))
 			}
 			again, err := json.Marshal(s)
-			if err != nil || len(again) > 1024 {
+			if err != nil || len(again) > 512+256*MaxLog || len(s.Log) > MaxLog {
 				t.Fatalf("not fit for the store: %d bytes, %v", len(again), err)
 			}
 		}
 	})
+}
+
+func TestHistory(t *testing.T) {
+	const s = time.Second
+	end := play(t, healthy(), []event{
+		{1 * s, bad(engine.DMEUnreachable), Healthy},
+		{2 * s, bad(engine.DMEUnreachable), Healthy},
+		{3 * s, Good{}, Healthy},
+		{4 * s, bad(engine.DMEConflict), Healthy}, // an answer
+		{5 * s, bad(engine.DMESignIn), Suspended},
+		{6 * s, HeldBy{User: "marie"}, Suspended},
+		{7 * s, HeldBy{}, Suspended},
+		{8 * s, Good{Full: true}, Checking},
+		{9 * s, Reconciled{}, Healthy},
+	})
+	type line struct {
+		at     time.Duration
+		count  int
+		status Status
+		fault  engine.DMEFault
+		by     engine.UserID
+	}
+	want := []line{
+		{1 * s, 2, Healthy, engine.DMEUnreachable, ""},
+		{5 * s, 1, Suspended, engine.DMESignIn, ""},
+		{6 * s, 1, Suspended, engine.DMESignIn, "marie"},
+		{7 * s, 1, Suspended, engine.DMESignIn, ""},
+		{8 * s, 1, Checking, "", ""},
+		{9 * s, 1, Healthy, "", ""},
+	}
+	var got []line
+	for _, l := range end.Log {
+		got = append(got, line{l.At.Sub(t0), l.Count, l.Status, l.Fault, l.By})
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("history\n%v, want\n%v", got, want)
+	}
+	if end.Log[0].Last.Sub(t0) != 2*s || end.Log[0].Detail == "" {
+		t.Errorf("the failure that came twice: %+v", end.Log[0])
+	}
+	// A step leaves the history of its argument alone, and the history is bounded.
+	before := slices.Clone(end.Log)
+	for i := range 3 * MaxLog {
+		next := Step(end, HeldBy{User: engine.UserID([]string{"", "u"}[i%2])}, t0.Add(time.Minute))
+		Step(end, bad(engine.DMESignIn), t0.Add(time.Minute))
+		if i < len(before) && !slices.Equal(end.Log[:len(before)], before) && len(end.Log) == len(before) {
+			t.Fatal("the history of the argument changed")
+		}
+		end = next
+	}
+	if len(end.Log) != MaxLog {
+		t.Errorf("%d lines of history", len(end.Log))
+	}
+	if News(end, Step(end, bad(engine.DMEConflict), t0)) || !News(healthy(), Step(healthy(), bad(engine.DMEBusy), t0.Add(s))) {
+		t.Error("what is news")
+	}
 }

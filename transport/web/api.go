@@ -246,6 +246,11 @@ func (s *Server) clinicCalls(api huma.API) {
 		return answer(s.cfg.Desk.Health(ctx, q.id()))
 	})
 
+	sync := operation(http.MethodGet, "/clinics/{clinic}/sync", "sync", "How the record system is followed", "The last looks and hints, the delay, the clocks, what waits to be written, how things are done with it, and what happened lately.")
+	register(s, api, sync, func(ctx context.Context, q *ClinicPath) (*reply[desk.Sync], error) {
+		return answer(s.cfg.Desk.Sync(ctx, q.id()))
+	})
+
 	hold := operation(http.MethodPost, "/clinics/{clinic}/hold", "hold", "Suspend by hand", "While a clinic is held nothing is sent for it. Answers with the health afterwards.")
 	register(s, api, hold, func(ctx context.Context, q *holdRequest) (*reply[desk.Health], error) {
 		if err := s.cfg.Desk.Hold(ctx, q.id(), callerOf(ctx).ID, q.Body.Hold); err != nil {

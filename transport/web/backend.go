@@ -26,6 +26,8 @@ type Desk interface {
 	// Enrol adds a patient with one entry.
 	Enrol(ctx context.Context, c engine.ClinicID, by engine.UserID, e desk.Enrolment) (desk.Person, error)
 	Health(ctx context.Context, c engine.ClinicID) (desk.Health, error)
+	// Sync is Health with what is behind it, for the panel.
+	Sync(ctx context.Context, c engine.ClinicID) (desk.Sync, error)
 	// Hold suspends the clinic by hand or ends that; CheckNow looks at the record system now.
 	Hold(ctx context.Context, c engine.ClinicID, by engine.UserID, hold bool) error
 	CheckNow(ctx context.Context, c engine.ClinicID) error

@@ -157,6 +157,10 @@ func (d *fakeDesk) Enrol(_ context.Context, _ engine.ClinicID, _ engine.UserID, 
 	return p, d.err
 }
 
+func (d *fakeDesk) Sync(context.Context, engine.ClinicID) (desk.Sync, error) {
+	return desk.Sync{Health: desk.Health{Status: health.Healthy, Held: d.held}}, d.err
+}
+
 func (d *fakeDesk) Health(context.Context, engine.ClinicID) (desk.Health, error) {
 	return desk.Health{Status: health.Healthy, Held: d.held}, d.err
 }

@@ -77,6 +77,11 @@ var choices = map[string][]any{
 		engine.DMEConflict, engine.DMERejected, engine.DMESignIn, engine.DMEUnreachable, engine.DMEBusy, engine.DMEError,
 		engine.DMEMalformed,
 	},
+	"SyncTurn.status": {health.Starting, health.Healthy, health.Suspended, health.Checking},
+	"SyncTurn.fault": {
+		engine.DMEConflict, engine.DMERejected, engine.DMESignIn, engine.DMEUnreachable, engine.DMEBusy, engine.DMEError,
+		engine.DMEMalformed,
+	},
 	"Person.status": {engine.Waiting, engine.Snoozed, engine.Claimed, engine.Placed, engine.Left},
 	"Problem.code": {
 		engine.Invalid, engine.NotFound, engine.Conflict, engine.Forbidden, engine.Unsigned, engine.TooMany,

@@ -1,5 +1,5 @@
 // The HTTP API. Every failure becomes an ApiError, so that callers handle one kind of error.
-import type { Action, Card, Detail, Enrolment, Health, Me, People, Person, Problem } from './wire';
+import type { Action, Card, Detail, Enrolment, Health, Me, People, Person, Problem, Sync } from './wire';
 
 export class ApiError extends Error {
   constructor(
@@ -84,6 +84,7 @@ export const api = {
     return await call<People>('POST', at(clinic, 'waitlist/search'), { search, after, limit });
   },
   enrol: (clinic: string, e: Enrolment) => call<Person>('POST', at(clinic, 'waitlist'), e),
+  sync: (clinic: string) => call<Sync>('GET', at(clinic, 'sync')),
   hold: (clinic: string, hold: boolean) => call<Health>('POST', at(clinic, 'hold'), { hold }),
   check: (clinic: string) => call<Health>('POST', at(clinic, 'check')),
 };

@@ -200,13 +200,19 @@ export class Calendar implements Sink {
     return [...new Set(this.#cards().map((c) => c.day))].sort();
   }
 
+  /** Cells that only a person can settle, by time. */
+  todo(): Cell[] {
+    void this.queueVersion;
+    return untrack(() => [...this.#queue].filter((c) => c.card.todo !== undefined).sort(byTime));
+  }
+
   /** Cells of one state that are in the queue, the most urgent first. */
   queue(state: State): Cell[] {
     void this.queueVersion;
     const key = (c: Card) => (state === 'offered' ? (c.deadline ?? c.start) : c.start);
     return untrack(() =>
       [...this.#queue]
-        .filter((c) => c.card.state === state)
+        .filter((c) => c.card.state === state && c.card.todo === undefined)
         .sort((a, b) => (key(a.card) < key(b.card) ? -1 : key(a.card) > key(b.card) ? 1 : byTime(a, b))),
     );
   }
@@ -279,7 +285,7 @@ export class Calendar implements Sink {
       to.cells.set(c.id, cell);
       touched.add(to);
     }
-    if (old.state !== c.state || old.deadline !== c.deadline || moved) this.#enqueue(cell);
+    if (old.state !== c.state || old.deadline !== c.deadline || old.todo !== c.todo || moved) this.#enqueue(cell);
   }
 
   #remove(id: string, touched: Set<Column>) {
@@ -295,7 +301,7 @@ export class Calendar implements Sink {
 
   #enqueue(cell: Cell) {
     const had = this.#queue.has(cell);
-    const wants = queued.has(cell.card.state);
+    const wants = queued.has(cell.card.state) || cell.card.todo !== undefined;
     if (wants) this.#queue.add(cell);
     else this.#queue.delete(cell);
     if (had || wants) this.queueVersion++;

@@ -144,6 +144,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/clinics/{clinic}/sync": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How the record system is followed
+         * @description The last looks and hints, the delay, the clocks, what waits to be written, how things are done with it, and what happened lately.
+         */
+        get: operations["sync"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/clinics/{clinic}/waitlist": {
         parameters: {
             query?: never;
@@ -238,7 +258,7 @@ export interface components {
     schemas: {
         Action: {
             /** @enum {string} */
-            action: "approve" | "pause" | "resume" | "send_now" | "withdraw" | "book";
+            action: "approve" | "pause" | "resume" | "send_now" | "withdraw" | "book" | "settle";
             /** @description for book: who gets the slot */
             entry?: string;
             /**
@@ -293,6 +313,8 @@ export interface components {
             start: string;
             /** @enum {string} */
             state: "free" | "reserved" | "freed" | "approval" | "offered" | "claimed" | "confirmed" | "expired" | "suspended";
+            /** @enum {string} */
+            todo?: "cancel";
             until: string;
             /** Format: int64 */
             wave?: number;
@@ -312,6 +334,12 @@ export interface components {
         };
         ClinicList: {
             clinics: components["schemas"]["ClinicInfo"][];
+        };
+        DMEMode: {
+            mode: string;
+            sentence?: string;
+            weak?: boolean;
+            what: string;
         };
         Delivery: {
             /** Format: date-time */
@@ -333,6 +361,7 @@ export interface components {
         Detail: {
             asked: components["schemas"]["Asked"][] | null;
             card: components["schemas"]["Card"];
+            chain: components["schemas"]["Link"][] | null;
             others: components["schemas"]["Other"][] | null;
             timeline: components["schemas"]["Event"][] | null;
         };
@@ -401,6 +430,13 @@ export interface components {
             /** @description true suspends the clinic by hand, false ends that */
             hold: boolean;
         };
+        Link: {
+            card: components["schemas"]["Card"];
+            /** Format: int64 */
+            gained_minutes?: number;
+            /** Format: date-time */
+            was?: string;
+        };
         Me: {
             account: string;
             clinics: components["schemas"]["ClinicInfo"][];
@@ -420,6 +456,14 @@ export interface components {
             rank?: number;
             /** Format: int64 */
             waited: number;
+        };
+        PendingWrite: {
+            cancel?: boolean;
+            /** Format: date-time */
+            since: string;
+            slot: string;
+            /** Format: int64 */
+            tries: number;
         };
         People: {
             /** @description pass it as after for the next page; absent on the last one */
@@ -498,6 +542,40 @@ export interface components {
             now: string;
             /** Format: int64 */
             seq: number;
+        };
+        Sync: {
+            /** Format: int64 */
+            appointments: number;
+            health: components["schemas"]["Health"];
+            /** Format: int64 */
+            lag_ms?: number;
+            /** Format: date-time */
+            last_full?: string;
+            /** Format: date-time */
+            last_push?: string;
+            log: components["schemas"]["SyncTurn"][] | null;
+            modes: components["schemas"]["DMEMode"][] | null;
+            pending: components["schemas"]["PendingWrite"][] | null;
+            /** Format: int64 */
+            poll_ms: number;
+            /** Format: int64 */
+            skew_ms: number;
+            /** Format: int64 */
+            slots: number;
+        };
+        SyncTurn: {
+            /** Format: date-time */
+            at: string;
+            by?: string;
+            /** Format: int64 */
+            count: number;
+            detail?: string;
+            /** @enum {string} */
+            fault?: "conflict" | "rejected" | "sign_in" | "unreachable" | "busy" | "server_error" | "malformed";
+            /** Format: date-time */
+            last: string;
+            /** @enum {string} */
+            status: "starting" | "healthy" | "suspended" | "checking";
         };
         WaitlistSearch: {
             /** @description next of the page before */
@@ -750,6 +828,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Card"];
+                };
+            };
+            /** @description What went wrong, as RFC 9457 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sync: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description a clinic's identifier */
+                clinic: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Sync"];
                 };
             };
             /** @description What went wrong, as RFC 9457 */

@@ -7,6 +7,7 @@ import type { View } from './view.svelte';
 
 /** The commands that make sense for a card, in the order to show them. */
 export function possible(c: Card): ActionName[] {
+  if (c.todo) return ['settle'];
   const pause: ActionName = c.paused ? 'resume' : 'pause';
   switch (c.state) {
     case 'approval':
