@@ -19,6 +19,7 @@ const (
 	deedRemind      deed = "remind"      // notifier
 	deedClose       deed = "close"       // notifier
 	deedTell        deed = "tell"        // notifier
+	deedNote        deed = "note"        // notifier: the front desk wrote something
 	deedBook        deed = "book"        // dme: write a booking
 	deedCancel      deed = "cancel"      // dme: cancel the appointment that was given up
 	deedFreed       deed = "freed"       // clinic: the record system freed a slot
@@ -43,6 +44,8 @@ type order struct {
 	Why     string              `json:"why,omitempty"`
 	Of      *engine.Slot        `json:"of,omitempty"` // start, tell: what was offered
 	Until   time.Time           `json:"until,omitzero"`
+	Text    string              `json:"text,omitempty"`  // note
+	Phone   engine.Phone        `json:"phone,omitempty"` // note: who wrote
 	Asked   bool                `json:"asked,omitempty"` // tell: the person had been sent an offer
 	At      time.Time           `json:"at,omitzero"`     // when it was ordered
 }

@@ -68,6 +68,7 @@ type clinic struct {
 	boss     system.Ref // the clinic actor
 	sync     system.Ref // the dme actor
 	calendar system.Ref
+	unread   *unread
 	seq      atomic.Uint64 // newest sequence of the calendar
 	// gate is not 0 while messages may leave: the record system was seen whole since the process
 	// started and can be trusted. It counts the times it was opened, so that a slot which has not
@@ -131,7 +132,7 @@ func New(opt Options) (*Relais, error) {
 		if err != nil {
 			return nil, fmt.Errorf("clinic %s: time zone %q is not known: %w", ec.ID, ec.Zone, err)
 		}
-		c := &clinic{Clinic: ec, zone: zone, points: map[engine.PlaceID]engine.Point{}, dme: opt.DMEs[ec.ID]}
+		c := &clinic{Clinic: ec, zone: zone, points: map[engine.PlaceID]engine.Point{}, unread: newUnread(), dme: opt.DMEs[ec.ID]}
 		if c.dme == nil {
 			return nil, fmt.Errorf("clinic %s has no record system", ec.ID)
 		}
@@ -196,6 +197,9 @@ func (r *Relais) load(ctx context.Context, c *clinic) error {
 		return err
 	})
 	if err != nil {
+		return err
+	}
+	if err := r.loadUnread(ctx, c); err != nil {
 		return err
 	}
 	c.calendar = r.sys.Spawn("calendar", string(c.ID), func() system.Actor { return newCalendar(r, c) })
@@ -305,7 +309,7 @@ func (r *Relais) redeliver(ctx context.Context, c *clinic, mine func(order) bool
 // carryOut hands an order of the outbox to the actor that does it.
 func (r *Relais) carryOut(c *clinic, o order) {
 	switch o.Do {
-	case deedStart, deedRemind, deedClose, deedTell:
+	case deedStart, deedRemind, deedClose, deedTell, deedNote:
 		r.offers.Ref(o.Offer).Send(o)
 	case deedBook, deedCancel:
 		c.sync.Send(o)

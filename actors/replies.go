@@ -118,7 +118,7 @@ func (r *Relais) Reply(ctx context.Context, in engine.Reply) (engine.Answer, err
 		open, last, ok := r.replies.of(in.Phone)
 		switch {
 		case !ok:
-			return plain(in), nil
+			return r.stranger(ctx, in)
 		case len(open) == 1:
 			last = open[0]
 		case len(open) > 1:
@@ -157,9 +157,10 @@ func (r *Relais) Reply(ctx context.Context, in engine.Reply) (engine.Answer, err
 	}
 	switch in.Intent {
 	case engine.Help:
+		r.offers.Ref(offer).Send(offerInput{in: []reach.Input{reach.Heard{Channel: in.Channel}}})
 		return say(engine.AnsHelp), nil
 	case engine.Unclear:
-		return say(engine.AnsUnclear), r.keepUnclear(ctx, c, offer, in)
+		return r.unclear(ctx, c, state, in, say(engine.AnsUnclear))
 	case engine.Choice: // of one offer that was named: there is nothing to choose
 		return say(engine.AnsUnclear), nil
 	case engine.Yes, engine.No, engine.Stop, engine.Start:
@@ -186,6 +187,44 @@ func plain(in engine.Reply) engine.Answer {
 	}
 	a.Text = wording.Answer(a.Kind, in.Channel, a.Lang, wording.Facts{})
 	return a
+}
+
+// stranger answers a phone that has no offer. What cannot be read is for the clinic where the phone is
+// on the waitlist.
+func (r *Relais) stranger(ctx context.Context, in engine.Reply) (engine.Answer, error) {
+	a := plain(in)
+	if in.Intent != engine.Unclear {
+		return a, nil
+	}
+	for _, id := range r.waitlist.byContact(in.Phone, "") {
+		p, _, ok := r.waitlist.patient(id)
+		if !ok || r.clinics[p.Clinic] == nil {
+			continue
+		}
+		u := unreadRecord{Patient: id, Channel: in.Channel, Phone: in.Phone, Lang: p.Lang}
+		isNew, err := r.keepUnread(ctx, r.clinics[p.Clinic], u, in)
+		if !isNew {
+			a.Text = ""
+		}
+		return a, err
+	}
+	return a, nil
+}
+
+// unclear gives one helpful sentence and the text to the front desk. A second text in a row gets no
+// sentence, or two machines would write to each other for ever.
+func (r *Relais) unclear(ctx context.Context, c *clinic, s reach.State, in engine.Reply, a engine.Answer) (engine.Answer, error) {
+	isNew, err := r.keepUnread(ctx, c, unreadRecord{
+		Patient: s.Person.Patient, Offer: s.Offer, Start: s.Slot.Start, Channel: in.Channel, Phone: in.Phone, Lang: s.Person.Lang,
+	}, in)
+	if err != nil {
+		return engine.Answer{}, err
+	}
+	r.offers.Ref(s.Offer).Send(offerInput{in: []reach.Input{reach.Heard{Channel: in.Channel}}})
+	if !isNew && in.Channel == engine.SMS {
+		a.Text = ""
+	}
+	return a, nil
 }
 
 // choose finds which of several offers is meant. A bare yes or no does not say.
@@ -304,28 +343,6 @@ func (r *Relais) offerState(ctx context.Context, o engine.OfferID) (reach.State,
 		return reach.State{}, unavailable(err)
 	}
 	return of.State, nil
-}
-
-// keepUnclear puts a reply that nobody could read on the slot's timeline, for the front desk.
-func (r *Relais) keepUnclear(ctx context.Context, c *clinic, o engine.OfferID, in engine.Reply) error {
-	text := []rune(in.Text)
-	b := storage.Batch{Events: []storage.Event{{
-		Clinic: c.ID, Subject: string(o.Slot()), At: time.Now().UTC(),
-		Data: encode(eventData{Event: "unclear", Offer: o, Detail: map[string]string{
-			"channel": string(in.Channel), "text": string(text[:min(len(text), 1600)]),
-		}}),
-	}}}
-	if in.ID != "" {
-		b.Puts = []storage.Put{{Key: replyKey(in.ID), Data: encode(replyRecord{in.Intent, o})}}
-	}
-	err := r.store.Commit(ctx, b)
-	if errors.Is(err, storage.ErrStale) {
-		return nil // the carrier brought it before
-	}
-	if err != nil {
-		return unavailable(err)
-	}
-	return nil
 }
 
 // Receipt takes a carrier's later word on an attempt. It returns once that is kept.

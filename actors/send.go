@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"html"
 	"time"
 
 	"relais/actors/system"
@@ -122,10 +123,13 @@ func (a *notifier) facts() wording.Facts { return a.r.facts(a.c, a.record.State)
 func (a *notifier) message(d reach.Delivery) engine.Message {
 	s := a.record.State
 	f := a.facts()
-	m := wording.Message(d.Kind, d.Channel, s.Person.Lang, f)
+	m := note(f, d)
+	if d.Kind != engine.MsgNote {
+		m = wording.Message(d.Kind, d.Channel, s.Person.Lang, f)
+	}
 	m.Attempt, m.Clinic, m.Kind, m.Channel, m.Lang = d.ID, a.c.ID, d.Kind, d.Channel, s.Person.Lang
 	contact := s.Person.Contacts[d.Contact]
-	m.Phone, m.Email = contact.Phone, contact.Email
+	m.Phone, m.Email, m.Before = contact.Phone, contact.Email, s.Slot.Start
 	m.Valid = max(time.Minute, time.Until(s.Deadline))
 	if d.Channel == engine.EmailMail {
 		m.Leave = f.Leave
@@ -134,6 +138,11 @@ func (a *notifier) message(d reach.Delivery) engine.Message {
 		}
 	}
 	return m
+}
+
+// note is what the front desk wrote, with the clinic's name before it.
+func note(f wording.Facts, d reach.Delivery) engine.Message {
+	return engine.Message{Subject: f.Clinic, Text: f.Clinic + ": " + d.Text, HTML: "<p>" + html.EscapeString(d.Text) + "</p>"}
 }
 
 func (a *notifier) abort(c *system.Context, e reach.Abort) {

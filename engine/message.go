@@ -14,6 +14,7 @@ const (
 	MsgRefused    MessageKind = "refused" // the clinic's system gave it to somebody else; you go first next time
 	MsgTaken      MessageKind = "taken"   // somebody else was quicker; you keep your place
 	MsgWithdrawn  MessageKind = "withdrawn"
+	MsgNote       MessageKind = "note" // what the front desk wrote to one person
 )
 
 // Message is one message to one person on one channel, ready to leave.

@@ -35,6 +35,7 @@ const (
 	KindAccount  Kind = "account"
 	KindSession  Kind = "session"
 	KindMeta     Kind = "meta"
+	KindUnread   Kind = "unread" // replies that wait for the front desk
 )
 
 // Shared is the clinic of records that belong to no clinic.

@@ -222,6 +222,33 @@ type Action struct {
 	Entry    engine.EntryID `json:"entry,omitempty" doc:"for book: who gets the slot"`
 }
 
+// Unread is what one person wrote about one offer that no rule could read; it waits for the front desk.
+type Unread struct {
+	ID       string         `json:"id"`
+	Revision uint64         `json:"revision"` // to send back with the answer
+	Patient  string         `json:"patient"`
+	Slot     engine.SlotID  `json:"slot,omitempty"` // "": the person has no offer
+	Start    *time.Time     `json:"start,omitempty"`
+	Since    time.Time      `json:"since"`
+	Channel  engine.Channel `json:"channel"`
+	Lang     engine.Lang    `json:"lang"`
+	Texts    []UnreadText   `json:"texts"`             // the newest, oldest first
+	Earlier  int            `json:"earlier,omitempty"` // texts before these; the slot's timeline has them
+	Open     bool           `json:"can_answer"`        // a written answer can leave; else only a telephone call helps
+}
+
+// UnreadText is one text of an Unread.
+type UnreadText struct {
+	At   time.Time `json:"at"`
+	Text string    `json:"text"`
+}
+
+// UnreadAnswer ends an Unread.
+type UnreadAnswer struct {
+	Revision uint64 `json:"revision" doc:"the revision of the message the person was looking at"`
+	Text     string `json:"text,omitempty" doc:"what is sent to the person; empty: it was settled otherwise" maxLength:"300"`
+}
+
 // PatientView is what a patient's page shows of an offer. It holds no name, no specialty and no
 // reason for the visit.
 type PatientView struct {

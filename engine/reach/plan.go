@@ -122,7 +122,7 @@ func (t *turn) plan() {
 // call plans the next call of the offer: the first when texts and e-mails do not seem to reach the
 // person or bring no answer, the second when nobody picked up.
 func (t *turn) call() {
-	if t.Closed || t.Replied || !t.now.Before(t.Deadline) {
+	if t.Closed || t.Replied || t.Heard || !t.now.Before(t.Deadline) {
 		return
 	}
 	queued, rang, last := -1, 0, -1

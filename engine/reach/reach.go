@@ -46,6 +46,7 @@ type Delivery struct {
 	Proof   time.Time          `json:"proof,omitzero"`    // when delivery was proven
 	Left    bool               `json:"left,omitempty"`    // the carrier has or may have taken it
 	Counted bool               `json:"counted,omitempty"` // its Outcome was given
+	Text    string             `json:"text,omitempty"`    // of a note
 }
 
 // Person is a copy of what is needed to reach somebody, taken when the offer was made.
@@ -69,6 +70,7 @@ type State struct {
 	Closed     bool               `json:"closed,omitempty"` // no offer or reminder leaves any more
 	Suspended  bool               `json:"suspended,omitempty"`
 	Replied    bool               `json:"replied,omitempty"`
+	Heard      bool               `json:"heard,omitempty"`    // the person wrote something, if not an answer
 	Reported   bool               `json:"reported,omitempty"` // Exhausted was reported
 	Proven     bool               `json:"proven,omitempty"`   // the person was reached
 	Reminded   int                `json:"reminded,omitempty"`
@@ -109,6 +111,16 @@ type Receipt struct{ Receipt engine.Receipt }
 // Replied: the person answered, so nothing more is needed to reach them.
 type Replied struct{ Channel engine.Channel }
 
+// Heard: the person wrote something that is no answer. They were reached, and need no call.
+type Heard struct{ Channel engine.Channel }
+
+// Note: the front desk writes to the person: as a text to Phone where that is one of their contacts,
+// else on their first other contact for texts or e-mails.
+type Note struct {
+	Text  string
+	Phone engine.Phone
+}
+
 // Remind: ask once more.
 type Remind struct{}
 
@@ -138,6 +150,8 @@ func (Tick) input()      {}
 func (Handed) input()    {}
 func (Receipt) input()   {}
 func (Replied) input()   {}
+func (Heard) input()     {}
+func (Note) input()      {}
 func (Remind) input()    {}
 func (Close) input()     {}
 func (Tell) input()      {}

@@ -108,7 +108,7 @@ func (t *turn) tell(in Tell) {
 
 // otherwise tells the outcome of a claim on the next contact, when it cannot be told on this one.
 func (t *turn) otherwise(d Delivery) {
-	if asks(d.Kind) || t.courteous(d.Kind) {
+	if asks(d.Kind) || t.courteous(d.Kind) || d.Kind == engine.MsgNote {
 		return
 	}
 	for _, o := range t.Deliveries {

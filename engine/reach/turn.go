@@ -14,7 +14,7 @@ const (
 	maxCalls      = 2 // that rang, an offer
 	betweenCalls  = 5 * time.Minute
 	maxTexts      = 6 // contacts that get the offer at once
-	maxDeliveries = 24
+	maxDeliveries = 28
 	maxAsking     = 16 // of these, offers and reminders; the rest is kept for telling the outcome
 	longestPause  = 15 * time.Second
 )
@@ -49,6 +49,10 @@ func (t *turn) take(in Input) error {
 		return t.receipt(in.Receipt)
 	case Replied:
 		t.replied(in)
+	case Heard:
+		t.heard(in)
+	case Note:
+		return t.note(in)
 	case Remind:
 		t.remind()
 	case Close:
@@ -126,6 +130,15 @@ func (t *turn) queue(kind engine.MessageKind, contact, try int, due time.Time) b
 	}
 	t.changed = true
 	t.Deliveries = append(t.Deliveries, d)
+	return true
+}
+
+// again adds the next try of a delivery.
+func (t *turn) again(d Delivery, wait time.Duration) bool {
+	if !t.queue(d.Kind, d.Contact, d.Try+1, t.now.Add(wait)) {
+		return false
+	}
+	t.Deliveries[len(t.Deliveries)-1].Text = d.Text
 	return true
 }
 
@@ -222,7 +235,7 @@ func (t *turn) refused(i int, o engine.Outcome) {
 	t.set(i, Failed, unless(o.Reason, engine.CarrierDown))
 	t.spoilt(d.Contact, d.Reason)
 	wait := max(o.Wait, backoff<<(max(1, d.Try)-1))
-	if o.Retry && d.Try < maxTries && t.wanted(*d) && t.queue(d.Kind, d.Contact, d.Try+1, t.now.Add(wait)) {
+	if o.Retry && d.Try < maxTries && t.wanted(*d) && t.again(*d, wait) {
 		return
 	}
 	t.otherwise(t.Deliveries[i])
@@ -297,7 +310,7 @@ func (t *turn) bounced(i int) {
 	}
 	again := transient(d.Reason) && t.bounces(d) == 1 && d.Try < maxTries && t.wanted(d) &&
 		(d.Channel != engine.Voice || !asks(d.Kind))
-	if again && t.queue(d.Kind, d.Contact, d.Try+1, t.now.Add(wait)) {
+	if again && t.again(d, wait) {
 		return
 	}
 	t.otherwise(d)
@@ -318,7 +331,7 @@ func transient(r engine.Reason) bool {
 func (t *turn) bounces(of Delivery) int {
 	n := 0
 	for _, d := range t.Deliveries {
-		if d.Kind == of.Kind && d.Contact == of.Contact && d.Left && d.Status == Failed {
+		if d.Kind == of.Kind && d.Contact == of.Contact && d.Text == of.Text && d.Left && d.Status == Failed {
 			n++
 		}
 	}
@@ -361,7 +374,7 @@ func (t *turn) prove(i int, at time.Time) {
 		t.reached(d.Channel, d.Proof)
 	}
 	for j, o := range t.Deliveries {
-		if o.Status == Queued && o.Kind == d.Kind && o.Contact == d.Contact {
+		if o.Status == Queued && o.Kind == d.Kind && o.Contact == d.Contact && o.Text == d.Text {
 			t.set(j, Dropped, engine.Dropped)
 		}
 	}
@@ -384,6 +397,15 @@ func (t *turn) replied(in Replied) {
 	if in.Channel != engine.Desk { // there the person was reached by somebody else
 		t.reached(in.Channel, t.now)
 	}
+}
+
+func (t *turn) heard(in Heard) {
+	if t.Heard {
+		return
+	}
+	t.changed = true
+	t.Heard = true
+	t.reached(in.Channel, t.now)
 }
 
 func (t *turn) recovered() {

@@ -70,6 +70,8 @@ func kindByte(k storage.Kind) (byte, bool) {
 		return 11, true
 	case storage.KindMeta:
 		return 12, true
+	case storage.KindUnread:
+		return 13, true
 	}
 	return 0, false
 }

@@ -65,7 +65,7 @@ var choices = map[string][]any{
 	"Delivery.channel": {engine.SMS, engine.Voice, engine.EmailMail, engine.Page, engine.Desk},
 	"Delivery.kind": {
 		engine.MsgOffer, engine.MsgReminder, engine.MsgFinalising, engine.MsgBooked, engine.MsgRefused, engine.MsgTaken,
-		engine.MsgWithdrawn,
+		engine.MsgWithdrawn, engine.MsgNote,
 	},
 	"Card.state": {
 		desk.Free, desk.Reserved, desk.Freed, desk.Approval, desk.Offered, desk.Claimed, desk.Confirmed, desk.Expired,

@@ -52,6 +52,7 @@ const (
 var bareKinds = map[storage.Kind]byte{
 	storage.KindSlot: 1, storage.KindOffer: 2, storage.KindEntry: 3, storage.KindPatient: 4, storage.KindSchedule: 5, storage.KindSync: 6,
 	storage.KindToken: 7, storage.KindOptOut: 8, storage.KindReply: 9, storage.KindAccount: 10, storage.KindSession: 11, storage.KindMeta: 12,
+	storage.KindUnread: 13,
 }
 
 func part(b []byte, s string) []byte {
