@@ -347,7 +347,7 @@ export interface components {
             /** @enum {string} */
             channel: "sms" | "voice" | "email" | "page" | "desk";
             /** @enum {string} */
-            kind: "offer" | "reminder" | "finalising" | "booked" | "refused" | "taken" | "withdrawn";
+            kind: "offer" | "reminder" | "finalising" | "booked" | "refused" | "taken" | "withdrawn" | "note";
             reason?: string;
             status: string;
         };
