@@ -12,16 +12,12 @@ import (
 	"pgregory.net/rapid"
 )
 
-// firstWave is how many are asked tau minutes before the deadline when nobody was asked yet.
-func firstWave(m model, tau float64, channel engine.Channel) int {
-	v := View{Now: start, Deadline: after(tau), Zone: time.UTC, Eligible: list(200, channel)}
-	return m.review(v, allDay(engine.Adaptive)).Ask
-}
-
-func expecting(accept float64) model {
-	m := standard
-	m.accept = accept
-	return m
+// firstWave is how many are asked tau minutes before the deadline when nobody was asked yet, at a clinic
+// where that share of offers is accepted.
+func firstWave(accept, tau float64, channel engine.Channel) int {
+	p := allDay(engine.Adaptive)
+	p.Accept, p.MaxAsked = accept, 200
+	return Decide(View{Now: start, Deadline: after(tau), Zone: time.UTC, Eligible: list(200, channel)}, p).Ask
 }
 
 // The sizes that the simulations of the policy used.
@@ -29,14 +25,14 @@ func TestGoldenFirstWaves(t *testing.T) {
 	t.Parallel()
 	accepts := []float64{.05, .10, .25}
 	for tau, want := range map[float64][]int{
-		15: {31, 19, 9}, 30: {22, 13, 6}, 60: {13, 8, 3}, 120: {7, 4, 2},
-		240: {4, 2, 1}, 480: {4, 2, 1}, 24 * 60: {4, 2, 1}, 72 * 60: {4, 2, 1},
+		15: {27, 17, 8}, 30: {20, 12, 5}, 60: {12, 7, 3}, 120: {7, 4, 2},
+		240: {4, 2, 1}, 480: {3, 2, 1}, 24 * 60: {3, 2, 1}, 72 * 60: {3, 2, 1},
 	} {
 		t.Run(fmt.Sprint(tau), func(t *testing.T) {
 			t.Parallel()
 			var got []int
 			for _, a := range accepts {
-				got = append(got, firstWave(expecting(a), tau, engine.SMS))
+				got = append(got, firstWave(a, tau, engine.SMS))
 			}
 			if !reflect.DeepEqual(got, want) {
 				t.Errorf("got %v, want %v", got, want)
@@ -48,7 +44,7 @@ func TestGoldenFirstWaves(t *testing.T) {
 // A clinic that says how its people answer gets the sizes that go with it, within reason.
 func TestTheClinicsOwnAcceptance(t *testing.T) {
 	t.Parallel()
-	for accept, want := range map[float64]int{0: 8, .05: 13, .10: 8, .25: 3, .5: 2, 1: 2} {
+	for accept, want := range map[float64]int{0: 7, .05: 12, .10: 7, .25: 3, .5: 2, 1: 2} {
 		p := allDay(engine.Adaptive)
 		p.Accept = accept
 		v := View{Now: start, Deadline: after(60), Eligible: list(60, engine.SMS)}
@@ -82,13 +78,13 @@ func drawTau(t *rapid.T, label string) float64 { return rapid.Float64Range(1, 20
 func TestMoreTimeNeverAsksMore(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		m := expecting(rapid.Float64Range(.02, .5).Draw(t, "accept"))
+		accept := rapid.Float64Range(.02, .5).Draw(t, "accept")
 		channel := rapid.SampledFrom([]engine.Channel{engine.SMS, engine.Voice}).Draw(t, "channel")
 		less, more := drawTau(t, "less"), drawTau(t, "more")
 		if less > more {
 			less, more = more, less
 		}
-		a, b := firstWave(m, less, channel), firstWave(m, more, channel)
+		a, b := firstWave(accept, less, channel), firstWave(accept, more, channel)
 		if a > 0 && b > a {
 			t.Fatalf("%d at %g minutes, %d at %g", a, less, b, more)
 		}
@@ -102,7 +98,7 @@ func TestBetterAnswersNeverAskMore(t *testing.T) {
 		high := rapid.Float64Range(low, .5).Draw(t, "high")
 		channel := rapid.SampledFrom([]engine.Channel{engine.SMS, engine.Voice}).Draw(t, "channel")
 		tau := drawTau(t, "tau")
-		a, b := firstWave(expecting(low), tau, channel), firstWave(expecting(high), tau, channel)
+		a, b := firstWave(low, tau, channel), firstWave(high, tau, channel)
 		if a > 0 && b > a {
 			t.Fatalf("%d at %g, %d at %g", a, low, b, high)
 		}
@@ -284,7 +280,7 @@ func TestAimHasACeiling(t *testing.T) {
 	t.Parallel()
 	m := standard
 	m.late, m.cost = .001, 0
-	if got := m.aim(m.curves[engine.SMS], 10, .1); got != m.ceiling {
+	if got := m.level(m.curves[engine.SMS], 10, .1); got != m.ceiling {
 		t.Errorf("aims at %g", got)
 	}
 }
@@ -298,6 +294,47 @@ func TestNoReminderWhenItIsTooLate(t *testing.T) {
 	}, allDay(engine.Adaptive))
 	if d.Remind || !d.Exhausted {
 		t.Errorf("got %+v", d)
+	}
+}
+
+// Whoever would more likely than not answer too late is passed over while there are quicker ones, and has
+// their turn when there are not.
+func TestQuickOnesFirst(t *testing.T) {
+	t.Parallel()
+	eligible := append([]engine.Candidate{{Entry: "mail", Channel: engine.EmailMail}}, list(40, engine.SMS)...)
+	v := View{Now: start, Deadline: after(30), Eligible: eligible}
+	p := allDay(engine.Adaptive)
+	if d := Decide(v, p); d.Chosen(eligible)[0].Entry != "e0" || !reflect.DeepEqual(d.Slow, []int{0}) {
+		t.Errorf("half an hour, many texts: %+v", d)
+	}
+	v.Eligible = eligible[:4]
+	if d := Decide(v, p); d.Ask != 4 || d.Slow != nil {
+		t.Errorf("half an hour, few texts: %+v", d)
+	}
+	v.Deadline, v.Eligible = after(60), eligible
+	if d := Decide(v, p); d.Chosen(eligible)[0].Entry != "mail" {
+		t.Errorf("an hour: %+v", d)
+	}
+}
+
+// level stops looking once the aim falls; it must not have missed a later peak.
+func TestTheAimHasOnePeak(t *testing.T) {
+	t.Parallel()
+	for channel, c := range standard.curves {
+		for _, accept := range []float64{.01, .02, .05, .1, .2, .5} {
+			for tau := 1.; tau <= 600; tau++ {
+				best := standard.aim(c, tau, accept)
+				if best == 0 {
+					continue
+				}
+				for more := 1.; more <= 60; more++ {
+					best = max(best, standard.aim(c, tau+more, accept))
+				}
+				if got := standard.level(c, tau, accept); got < min(best, standard.ceiling) {
+					t.Fatalf("%s, %g minutes, %g: level %g, peak %g", channel, tau, accept, got, best)
+				}
+			}
+		}
 	}
 }
 

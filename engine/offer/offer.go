@@ -31,6 +31,7 @@ type View struct {
 	Reminded int
 	Eligible []engine.Candidate // ranked, unasked
 	Forward  bool               // a person wants the next wave now
+	Rates    Rates              // what the clinic learned; zero: Policy.Accept, or what was published
 }
 
 // Decision is what to do now.
@@ -76,7 +77,7 @@ func Decide(v View, p engine.Policy) Decision {
 
 	var d Decision
 	if p.Strategy == engine.Adaptive {
-		d = standard.informed(p).review(v, p)
+		d = standard.review(v, p)
 		d.Next = v.Now.Add(every)
 	} else {
 		d = window(v, p, every)

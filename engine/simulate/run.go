@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"relais/engine"
+	"relais/engine/offer"
 	"relais/engine/slot"
 )
 
@@ -109,13 +110,22 @@ type play struct {
 	filled  float64            // minutes on the clock
 	ranked  []engine.Candidate // reused from look to look
 	outcome Outcome
+	rates   offer.Rates
+	shown   offer.Evidence // of the opening, once it is over
 }
 
 // Run plays the crowd's opening under a policy, until it is booked or expired. The error (an
 // *engine.Error of code Internal) says that the rules broke a promise: two winners, an offer after
 // the fill, a person asked twice, or no end.
 func (c *Crowd) Run(p engine.Policy) (Outcome, error) {
+	o, _, err := c.run(p, offer.Rates{})
+	return o, err
+}
+
+// run is Run at a clinic that knows its rates. The evidence is what it can learn from the opening.
+func (c *Crowd) run(p engine.Policy, rates offer.Rates) (Outcome, offer.Evidence, error) {
 	g := play{
+		rates: rates,
 		crowd: c, policy: p, waking: newWaking(c.scenario.Awake), now: c.freed,
 		asked: make([]bool, len(c.people)), told: map[engine.OfferID]bool{},
 	}
@@ -125,18 +135,18 @@ func (c *Crowd) Run(p engine.Policy) (Outcome, error) {
 		Grace: p.Grace,
 	}
 	if err := g.step(opened); err != nil {
-		return Outcome{}, err
+		return Outcome{}, offer.Evidence{}, err
 	}
 	for range mostSteps {
 		in, ok := g.next()
 		if !ok {
-			return g.end(), nil
+			return g.end(), g.shown, nil
 		}
 		if err := g.step(in); err != nil {
-			return Outcome{}, err
+			return Outcome{}, offer.Evidence{}, err
 		}
 	}
-	return Outcome{}, broken("the opening does not end")
+	return Outcome{}, offer.Evidence{}, broken("the opening does not end")
 }
 
 func broken(what string) error { return engine.Errorf(engine.Internal, "simulation: %s", what) }
@@ -157,7 +167,7 @@ func (g *play) next() (in slot.Input, ok bool) {
 		return slot.Reply{Offer: a.offer, Yes: g.crowd.people[a.person].yes, Channel: engine.SMS, ID: string(a.offer)}, true
 	}
 	g.now = max(g.now, wake)
-	tick := slot.Tick{Gen: g.state.Gen}
+	tick := slot.Tick{Gen: g.state.Gen, Rates: g.rates}
 	if slot.WantsCandidates(g.state, g.clock(), g.policy, engine.Automatic) {
 		tick.Candidates = g.candidates()
 	}
@@ -199,6 +209,9 @@ func (g *play) step(in slot.Input) error {
 	state, effects, err := slot.Step(g.state, in, g.clock(), g.policy, engine.Automatic, time.UTC)
 	if err != nil {
 		return err
+	}
+	if shown, ok := slot.Evidence(g.state, state, g.clock(), g.policy, time.UTC); ok {
+		g.shown = shown
 	}
 	g.state = state
 	for _, e := range effects {

@@ -153,7 +153,13 @@ type Contender struct {
 	// Informed: the policy's Accept is the acceptance of the scenario, as at a clinic that knows how
 	// its own people answer.
 	Informed bool
+	// Learns: the clinic had Warmup openings of the same scenario before the ones that count, and goes on
+	// learning from each, as a running clinic does.
+	Learns bool
 }
+
+// Warmup is how many openings a clinic that learns had before those that count.
+const Warmup = 50
 
 func (c Contender) policy(s Scenario) engine.Policy {
 	p := c.Policy
@@ -182,8 +188,10 @@ func Contenders() []Contender {
 		with("one-by-one", engine.OneByOne, 1, 15*time.Minute),
 		blast,
 		with("adaptive", engine.Adaptive, 1, 5*time.Minute),
+		with("adaptive-cold", engine.Adaptive, 1, 5*time.Minute),
 		with("adaptive-informed", engine.Adaptive, 1, 5*time.Minute),
 	}
+	all[len(all)-3].Learns = true
 	all[len(all)-1].Informed = true
 	return all
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"relais/engine"
+	"relais/engine/offer"
 )
 
 // Part is some replications of one scenario, played by every contender: the unit in which a
@@ -34,11 +35,18 @@ func Parts(cells, replications int) []Part {
 func Play(s Scenario, part Part, contenders []Contender, seed uint64) ([]Tally, error) {
 	tallies := make([]Tally, len(contenders))
 	var crowd Crowd
+	cells := make([]offer.Cells, len(contenders))
+	for i, c := range contenders {
+		var err error
+		if cells[i], err = warm(&crowd, s, part, c, seed); err != nil {
+			return nil, err
+		}
+	}
 	for n := part.From; n < part.Until; n++ {
 		crowd.Draw(s, rand.New(rand.NewPCG(seed, uint64(part.Cell)<<32|uint64(n)))) //nolint:gosec // both are small and not negative
 		first := 0.
 		for i, c := range contenders {
-			o, err := crowd.Run(c.policy(s))
+			o, err := c.play(&crowd, &cells[i])
 			if err != nil {
 				return nil, err
 			}
@@ -49,6 +57,32 @@ func Play(s Scenario, part Part, contenders []Contender, seed uint64) ([]Tally, 
 		}
 	}
 	return tallies, nil
+}
+
+// warm returns what a contender that learns knows after the openings that came before the part: a clinic
+// of its own for each part, so that luck in learning is part of the figures and of their errors.
+func warm(crowd *Crowd, s Scenario, part Part, c Contender, seed uint64) (cells offer.Cells, err error) {
+	if !c.Learns {
+		return cells, nil
+	}
+	for n := range Warmup {
+		crowd.Draw(s, rand.New(rand.NewPCG(^seed, uint64(part.Cell)<<32|uint64(part.From+n)))) //nolint:gosec // as above
+		if _, err := c.play(crowd, &cells); err != nil {
+			return cells, err
+		}
+	}
+	return cells, nil
+}
+
+// play plays one opening, and lets a contender that learns learn from it.
+func (c Contender) play(crowd *Crowd, cells *offer.Cells) (Outcome, error) {
+	p := c.policy(crowd.scenario)
+	if !c.Learns {
+		return crowd.Run(p)
+	}
+	o, shown, err := crowd.run(p, cells.Rates(p.Accept))
+	*cells = cells.Observe(shown, p.Accept)
+	return o, err
 }
 
 // moments are enough for a mean and its standard error.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"relais/engine"
+	"relais/engine/offer"
 )
 
 // Phase is where a slot stands.
@@ -115,9 +116,12 @@ type Opened struct {
 // Tick says that the time State.Wake has come. Before Wake, or with another generation than State.Gen, it
 // does nothing, so a caller whose timer fired early arms it again. Candidates are ranked,
 // unasked, reachable now, and are looked up by the caller only when WantsCandidates says so.
+// Rates are what the clinic learned of how often its offers are accepted; the zero value leaves that to
+// the policy.
 type Tick struct {
 	Gen        uint64
 	Candidates []engine.Candidate
+	Rates      offer.Rates
 }
 
 // Reply says that a person answered an offer. ID is the carrier's identifier of the reply.

@@ -171,7 +171,7 @@ func (t *turn) tick(in Tick) {
 		t.Phase = Approval
 		t.arm(t.Deadline)
 	default:
-		t.review(in.Candidates)
+		t.review(in)
 	}
 }
 
@@ -201,14 +201,16 @@ func (t *turn) closeOffers(status OfferStatus, tell engine.MessageKind) {
 }
 
 // review does what the policy decides: a wave, a reminder, or waiting.
-func (t *turn) review(candidates []engine.Candidate) {
+func (t *turn) review(in Tick) {
 	if t.mode == engine.Shadow && (t.Wave > 0 || t.Phase == Offering) {
 		t.change()
 		t.arm(t.Deadline)
 		return
 	}
-	eligible := t.unasked(candidates)
-	d := offer.Decide(t.view(eligible), t.policy)
+	eligible := t.unasked(in.Candidates)
+	v := t.view(eligible)
+	v.Rates = in.Rates
+	d := offer.Decide(v, t.policy)
 	chosen := d.Chosen(eligible)
 
 	t.change()
