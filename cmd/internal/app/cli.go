@@ -36,6 +36,7 @@ Examples:
   relais simulate --compare                which policy fills most, with the fewest messages
   relais config check relais.yaml          say every mistake in a configuration
   relais wording preview relais.yaml       every message as a patient gets it
+  relais dme check derma --config relais.yaml   try every step with a clinic's record system
   relais serve --config relais.yaml        run it for real
   RELAIS_LOG_LEVEL=debug relais serve --config relais.yaml
 
@@ -48,6 +49,7 @@ type commands struct {
 	Demo     demoCommand     `cmd:"" help:"Run Relais with two made-up clinics and everything they need, in this process."`
 	Simulate simulateCommand `cmd:"" help:"Play policies against made-up patients and compare them."`
 	Config   configCommand   `cmd:"" help:"Look at a configuration."`
+	DME      dmeCommand      `cmd:"" name:"dme" help:"Try the connection to a clinic's record system."`
 	Wording  wordingCommand  `cmd:"" help:"List, check and preview what patients are told."`
 	Openapi  openapiCommand  `cmd:"" name:"openapi" help:"Print the OpenAPI 3.1 description of the HTTP API."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
