@@ -67,6 +67,10 @@ func (a *clinicActor) Receive(c *system.Context, msg any) {
 		a.slot(m)
 	case order:
 		a.changed(c, m)
+	case begin:
+		c.After(tidyFirst, tidy{})
+	case tidy:
+		a.tidy(c)
 	case healthIs:
 		a.health(m.status)
 	case compare:

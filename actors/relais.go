@@ -25,7 +25,7 @@ import (
 	"relais/storage"
 )
 
-// Options is what Relais is made of. All fields but Poll are needed.
+// Options is what Relais is made of. All fields but Poll and Retention are needed.
 type Options struct {
 	Store    storage.Store
 	Clinics  []engine.Clinic
@@ -38,6 +38,8 @@ type Options struct {
 	Observer system.Observer
 	Logger   *slog.Logger
 	Poll     map[engine.ClinicID]time.Duration // between looks at a record system; 2 s where it says nothing
+	// Retention is how long finished slots and their offers are kept after the slot's end; 0: for ever.
+	Retention time.Duration
 }
 
 // Relais is the live system. Make one with New, then Start it.
@@ -248,6 +250,7 @@ func (r *Relais) load(ctx context.Context, c *clinic) error {
 		return err
 	}
 	c.sync.Send(begin{})
+	c.boss.Send(begin{})
 	for _, o := range promised {
 		r.carryOut(c, o)
 	}

@@ -143,23 +143,25 @@ type world struct {
 	dmes    map[engine.ClinicID]*records
 	*process
 
-	mu       sync.Mutex
-	fail     func(storage.Batch) (error, bool)
-	slow     func(storage.Batch) time.Duration // commits
-	poll     time.Duration
-	lag      time.Duration // between a message's leaving and the carrier's word
-	carry    func(engine.Message) (engine.Outcome, time.Duration)
-	boom     func(engine.ClinicID, string) bool
-	onLeave  func(sent)
-	messages []sent
-	aborted  []string
-	metrics  []string
-	faults   map[string]int
-	health   map[engine.ClinicID]health.Status
-	healthAt map[engine.ClinicID]time.Time
-	log      bytes.Buffer
-	stopping sync.WaitGroup
-	replies  int
+	mu   sync.Mutex
+	fail func(storage.Batch) (error, bool)
+	slow func(storage.Batch) time.Duration // commits
+	poll time.Duration
+	// retention is how long the processes keep the past; 0: for ever.
+	retention time.Duration
+	lag       time.Duration // between a message's leaving and the carrier's word
+	carry     func(engine.Message) (engine.Outcome, time.Duration)
+	boom      func(engine.ClinicID, string) bool
+	onLeave   func(sent)
+	messages  []sent
+	aborted   []string
+	metrics   []string
+	faults    map[string]int
+	health    map[engine.ClinicID]health.Status
+	healthAt  map[engine.ClinicID]time.Time
+	log       bytes.Buffer
+	stopping  sync.WaitGroup
+	replies   int
 }
 
 func (w *world) count(what string) {
@@ -232,7 +234,7 @@ func (w *world) start() {
 	}
 	c := carrier{p}
 	r, err := New(Options{
-		Store: p.store, Poll: poll, Clinics: w.clinics, DMEs: dmes, Caller: c, Links: links{}, Metrics: counts{w, p}, Observer: counts{w, p},
+		Store: p.store, Poll: poll, Retention: w.retention, Clinics: w.clinics, DMEs: dmes, Caller: c, Links: links{}, Metrics: counts{w, p}, Observer: counts{w, p},
 		Senders: map[engine.Channel]Sender{engine.SMS: c, engine.Voice: c, engine.EmailMail: c},
 		Invite: func(engine.BookingID, engine.Clinic, engine.Lang, time.Time, time.Time) []byte {
 			return []byte("BEGIN")

@@ -11,9 +11,6 @@ func (t *turn) staff(in Staff) error {
 	if in.Revision != 0 && in.Revision != t.Version {
 		return engine.Errorf(engine.Conflict, "This slot changed meanwhile. Look at it again before you decide.")
 	}
-	if in.Action == Settle {
-		return t.settle(in)
-	}
 	var act func(Staff) error
 	switch in.Action {
 	case Approve:
@@ -28,6 +25,8 @@ func (t *turn) staff(in Staff) error {
 		act = t.withdraw
 	case Give:
 		act = t.give
+	case Settle: // after the opening, when nothing stands any more
+		return t.settle(in)
 	default:
 		return engine.Errorf(engine.Invalid, "There is no such action.")
 	}

@@ -197,6 +197,7 @@ func (c *checker) config(cfg *Config) {
 	if n := len(cfg.Account.Password); n > 0 && n < 12 {
 		c.say("account.password", "is shorter than 12 characters; choose a longer one, or leave it out and Relais makes one.")
 	}
+	c.lasts("retention", cfg.Retention, 2*24*time.Hour, 3650*24*time.Hour)
 	c.between("limits.feed_clients", cfg.Limits.FeedClients, 1, 100_000)
 	if cfg.Twilio != nil {
 		c.twilio(cfg.Twilio)

@@ -16,6 +16,7 @@ type Config struct {
 	Addr           string         `yaml:"addr"`            // host:port to listen on
 	PublicURL      string         `yaml:"public_url"`      // what patients and carriers reach, without a slash at the end
 	Data           string         `yaml:"data"`            // directory of the store
+	Retention      Duration       `yaml:"retention"`       // how long finished slots and their offers are kept after the slot's end
 	KeyFile        string         `yaml:"key_file"`        // the key that seals personal data; made on first start
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"` // whose X-Forwarded-For is believed
 	Log            LogConfig      `yaml:"log"`
@@ -101,11 +102,12 @@ type PlaceConfig struct {
 // DefaultConfig returns the settings of an operator who decided nothing.
 func DefaultConfig() Config {
 	return Config{
-		Addr:    "localhost:8080",
-		Data:    "data",
-		Log:     LogConfig{Level: "info", Format: "text"},
-		Account: AccountConfig{ID: "desk"},
-		Limits:  LimitsConfig{FeedClients: 2000},
+		Addr:      "localhost:8080",
+		Data:      "data",
+		Retention: Duration(90 * 24 * time.Hour),
+		Log:       LogConfig{Level: "info", Format: "text"},
+		Account:   AccountConfig{ID: "desk"},
+		Limits:    LimitsConfig{FeedClients: 2000},
 	}
 }
 

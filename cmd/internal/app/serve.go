@@ -92,6 +92,7 @@ func assemble(ctx context.Context, cfg Config, log *slog.Logger, sandbox bool) (
 		Store: p.store,
 		Links: links(cfg.PublicURL), Invite: mail.Invite,
 		Metrics: clinicMetrics{p.metrics, p.alarm}, Observer: actorFaults{p.metrics}, Logger: log,
+		Retention: time.Duration(cfg.Retention),
 	}
 	if err := p.openChannels(&opt); err != nil {
 		return p, err
