@@ -112,7 +112,7 @@ func (s *Store) Commit(ctx context.Context, b storage.Batch) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	size, err := measure(b)
+	size, err := measure(&b)
 	if err != nil {
 		return err
 	}

@@ -68,83 +68,26 @@ const (
 )
 
 // measure checks the batch against the limits and returns an upper bound of its encoded size.
-func measure(b storage.Batch) (int, error) {
-	if n := len(b.Puts) + len(b.Events) + len(b.Effects); n > storage.MaxBatch {
-		return 0, engine.Errorf(engine.Invalid, "a batch of %d puts, events and effects is over the limit of %d", n, storage.MaxBatch)
+func measure(b *storage.Batch) (int, error) {
+	size, err := b.Check()
+	if err != nil {
+		return 0, err
 	}
-	if len(b.Done) > storage.MaxBatch {
-		return 0, engine.Errorf(engine.Invalid, "a batch with %d effects done is over the limit of %d", len(b.Done), storage.MaxBatch)
-	}
-	size, data := 0, 0
 	for i := range b.Puts {
-		p := &b.Puts[i]
-		if err := checkRecord(p.Key); err != nil {
-			return 0, err
-		}
-		if len(p.Data) > storage.MaxData {
-			return 0, tooLarge("a record", len(p.Data))
-		}
-		data += len(p.Data)
-		size += partLen + len(p.Key.Clinic) + 1 + len(p.Key.ID) + binary.MaxVarintLen64 + seal.Overhead
+		k := &b.Puts[i].Key
+		size += partLen + len(k.Clinic) + 1 + len(k.ID) + binary.MaxVarintLen64 + seal.Overhead
 	}
 	for i := range b.Events {
 		e := &b.Events[i]
-		if err := checkParts(e.Clinic, e.Subject); err != nil {
-			return 0, err
-		}
-		if len(e.Data) > storage.MaxData {
-			return 0, tooLarge("an event", len(e.Data))
-		}
-		data += len(e.Data)
 		size += 2*(partLen+len(e.Clinic)+partLen+len(e.Subject)+numberLen) + timeLen + seal.Overhead
 	}
 	for i := range b.Effects {
-		e := &b.Effects[i]
-		if err := checkID(e.Clinic, e.ID); err != nil {
-			return 0, err
-		}
-		if len(e.Data) > storage.MaxData {
-			return 0, tooLarge("an effect", len(e.Data))
-		}
-		data += len(e.Data)
-		size += partLen + len(e.Clinic) + len(e.ID) + seal.Overhead
+		size += partLen + len(b.Effects[i].Clinic) + len(b.Effects[i].ID) + seal.Overhead
 	}
-	for _, d := range b.Done {
-		if err := checkID(d.Clinic, d.ID); err != nil {
-			return 0, err
-		}
-		size += partLen + len(d.Clinic) + len(d.ID)
+	for i := range b.Done {
+		size += partLen + len(b.Done[i].Clinic) + len(b.Done[i].ID)
 	}
-	if data > storage.MaxBatchData {
-		return 0, engine.Errorf(engine.Invalid, "a batch of %d bytes is over the limit of %d", data, storage.MaxBatchData)
-	}
-	return size + data, nil
-}
-
-func tooLarge(what string, n int) error {
-	return engine.Errorf(engine.Invalid, "%s of %d bytes is over the limit of %d", what, n, storage.MaxData)
-}
-
-// checkParts does not quote what it refuses: a wrong subject may hold anything.
-func checkParts(c engine.ClinicID, s string) error {
-	if len(c) > storage.MaxKey || len(s) > storage.MaxKey {
-		return engine.Errorf(engine.Invalid, "a clinic, an ID or a subject is over the limit of %d bytes", storage.MaxKey)
-	}
-	return nil
-}
-
-func checkID(c engine.ClinicID, id string) error {
-	if id == "" {
-		return engine.Errorf(engine.Invalid, "an ID is empty")
-	}
-	return checkParts(c, id)
-}
-
-func checkRecord(k storage.Key) error {
-	if _, ok := kindByte(k.Kind); !ok {
-		return engine.Errorf(engine.Invalid, "a record of no known kind")
-	}
-	return checkID(k.Clinic, k.ID)
+	return size, nil
 }
 
 // encode seals the batch into a job. It runs in the caller's goroutine, so that sealing uses all
@@ -155,14 +98,14 @@ func (s *Store) encode(b storage.Batch, size int) (*job, error) {
 	j.buf = slices.Grow(j.buf, size) // never grows again, so slices of it stay valid
 	for i := range b.Puts {
 		p := &b.Puts[i]
-		kind, _ := kindByte(p.Key.Kind)
+		kind, _ := p.Key.Kind.Number()
 		op := recordOp{expect: p.Expect}
 		at := len(j.buf)
 		j.buf = append(appendRecordPrefix(j.buf, p.Key.Clinic, kind), p.Key.ID...)
 		op.key = j.part(at)
 		if !p.Delete {
 			version := p.Expect + 1
-			sealed, err := s.sealer.Seal(recordPlace(p.Key, version), p.Data)
+			sealed, err := s.sealer.Seal(seal.Record(p.Key, version), p.Data)
 			if err != nil {
 				return nil, err
 			}
@@ -181,7 +124,7 @@ func (s *Store) encode(b storage.Batch, size int) (*job, error) {
 	}
 	for i := range b.Events {
 		e := &b.Events[i]
-		sealed, err := s.sealer.Seal(eventPlace(e.Clinic, e.Subject, e.At), e.Data)
+		sealed, err := s.sealer.Seal(seal.Event(e.Clinic, e.Subject, e.At), e.Data)
 		if err != nil {
 			return nil, err
 		}
@@ -206,7 +149,7 @@ func (s *Store) encode(b storage.Batch, size int) (*job, error) {
 	}
 	for i := range b.Effects {
 		e := &b.Effects[i]
-		sealed, err := s.sealer.Seal(effectPlace(e.Clinic, e.ID), e.Data)
+		sealed, err := s.sealer.Seal(seal.Effect(e.Clinic, e.ID), e.Data)
 		if err != nil {
 			return nil, err
 		}

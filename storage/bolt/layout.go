@@ -7,7 +7,6 @@ import (
 
 	"relais/engine"
 	"relais/storage"
-	"relais/storage/seal"
 )
 
 // The buckets. Keys start with the clinic, its length first so that no clinic's keys lie
@@ -34,47 +33,7 @@ var (
 	checkKey   = []byte("check") // a sealed constant: tells a wrong key at once
 )
 
-// The seal kinds of what is not a record. No storage.Kind has these names.
-const (
-	sealEvent  = "event"
-	sealEffect = "effect"
-	sealCheck  = "check"
-)
-
 var errValue = errors.New("value too short")
-
-// kindByte is part of the file format: never renumber.
-func kindByte(k storage.Kind) (byte, bool) {
-	switch k {
-	case storage.KindSlot:
-		return 1, true
-	case storage.KindOffer:
-		return 2, true
-	case storage.KindEntry:
-		return 3, true
-	case storage.KindPatient:
-		return 4, true
-	case storage.KindSchedule:
-		return 5, true
-	case storage.KindSync:
-		return 6, true
-	case storage.KindToken:
-		return 7, true
-	case storage.KindOptOut:
-		return 8, true
-	case storage.KindReply:
-		return 9, true
-	case storage.KindAccount:
-		return 10, true
-	case storage.KindSession:
-		return 11, true
-	case storage.KindMeta:
-		return 12, true
-	case storage.KindUnread:
-		return 13, true
-	}
-	return 0, false
-}
 
 func appendPart(b []byte, s string) []byte {
 	b = binary.AppendUvarint(b, uint64(len(s)))
@@ -91,19 +50,6 @@ func appendSubjectPrefix(b []byte, c engine.ClinicID, subject string) []byte {
 
 func appendEventKey(b []byte, c engine.ClinicID, seq uint64) []byte {
 	return binary.BigEndian.AppendUint64(appendPart(b, string(c)), seq)
-}
-
-func recordPlace(k storage.Key, version uint64) seal.Place {
-	return seal.Place{Clinic: k.Clinic, Kind: string(k.Kind), ID: k.ID, Stamp: version}
-}
-
-// The number of an event is known only inside the transaction, so its seal binds its time instead.
-func eventPlace(c engine.ClinicID, subject string, at time.Time) seal.Place {
-	return seal.Place{Clinic: c, Kind: sealEvent, ID: subject, Stamp: uint64(at.UnixNano())}
-}
-
-func effectPlace(c engine.ClinicID, id string) seal.Place {
-	return seal.Place{Clinic: c, Kind: sealEffect, ID: id}
 }
 
 // timeLen is the length of a stored time: seconds and nanoseconds, so that every time.Time fits.

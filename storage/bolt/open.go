@@ -218,14 +218,12 @@ func prepare(db *bbolt.DB, s *seal.Sealer) (err error) {
 	return nil
 }
 
-var checkPlace = seal.Place{Kind: sealCheck}
-
 func create(tx *bbolt.Tx, s *seal.Sealer) error {
 	meta, err := tx.CreateBucket(metaBucket)
 	if err != nil {
 		return err
 	}
-	sealed, err := s.Seal(checkPlace, nil)
+	sealed, err := s.Seal(seal.Check(), nil)
 	if err != nil {
 		return err
 	}
@@ -256,7 +254,7 @@ func check(tx *bbolt.Tx, meta *bbolt.Bucket, s *seal.Sealer, path string) error 
 			return fmt.Errorf("%w (%s): the bucket %s is missing", ErrDamaged, path, name)
 		}
 	}
-	if _, err := s.Open(checkPlace, meta.Get(checkKey)); err != nil {
+	if _, err := s.Open(seal.Check(), meta.Get(checkKey)); err != nil {
 		return fmt.Errorf("storage/bolt: the key does not fit the store in %s: %w", path, err)
 	}
 	return nil

@@ -14,17 +14,15 @@ import (
 
 	"relais/engine"
 	"relais/storage"
+	"relais/storage/seal"
 )
-
-// maxLimit is the largest page of a scan.
-const maxLimit = 10_000
 
 // Get implements storage.Store.
 func (s *Store) Get(ctx context.Context, k storage.Key) (rec storage.Record, err error) {
-	if err := checkRecord(k); err != nil {
+	if err := k.Check(); err != nil {
 		return storage.Record{}, err
 	}
-	kind, _ := kindByte(k.Kind)
+	kind, _ := k.Kind.Number()
 	key := append(appendRecordPrefix(nil, k.Clinic, kind), k.ID...)
 	err = s.view(ctx, func(in reading) error {
 		v := in[inRecords].Get(key)
@@ -39,11 +37,11 @@ func (s *Store) Get(ctx context.Context, k storage.Key) (rec storage.Record, err
 
 // Scan implements storage.Store.
 func (s *Store) Scan(ctx context.Context, c engine.ClinicID, k storage.Kind, after string, limit int) ([]storage.Record, error) {
-	kind, ok := kindByte(k)
+	kind, ok := k.Number()
 	if !ok {
 		return nil, engine.Errorf(engine.Invalid, "a scan of no known kind")
 	}
-	if err := checkPage(c, after, limit); err != nil {
+	if err := storage.CheckPage(c, after, limit); err != nil {
 		return nil, err
 	}
 	var recs []storage.Record
@@ -63,7 +61,7 @@ func (s *Store) Scan(ctx context.Context, c engine.ClinicID, k storage.Kind, aft
 
 // Timeline implements storage.Store.
 func (s *Store) Timeline(ctx context.Context, c engine.ClinicID, subject string, after uint64, limit int) ([]storage.Event, error) {
-	if err := checkPage(c, subject, limit); err != nil {
+	if err := storage.CheckPage(c, subject, limit); err != nil {
 		return nil, err
 	}
 	if after == math.MaxUint64 {
@@ -99,7 +97,7 @@ func (s *Store) Timeline(ctx context.Context, c engine.ClinicID, subject string,
 
 // Outbox implements storage.Store.
 func (s *Store) Outbox(ctx context.Context, c engine.ClinicID, after string, limit int) ([]storage.Effect, error) {
-	if err := checkPage(c, after, limit); err != nil {
+	if err := storage.CheckPage(c, after, limit); err != nil {
 		return nil, err
 	}
 	var effects []storage.Effect
@@ -107,7 +105,7 @@ func (s *Store) Outbox(ctx context.Context, c engine.ClinicID, after string, lim
 		return each(ctx, in[inOutbox], appendPart(nil, string(c)), []byte(after), limit, func(id, v []byte) error {
 			e := storage.Effect{Clinic: c, ID: string(id)}
 			var err error
-			if e.Data, err = s.sealer.Open(effectPlace(c, e.ID), v); err != nil {
+			if e.Data, err = s.sealer.Open(seal.Effect(c, e.ID), v); err != nil {
 				return fmt.Errorf("storage/bolt: an effect: %w", err)
 			}
 			effects = append(effects, e)
@@ -118,13 +116,6 @@ func (s *Store) Outbox(ctx context.Context, c engine.ClinicID, after string, lim
 		return nil, err
 	}
 	return effects, nil
-}
-
-func checkPage(c engine.ClinicID, s string, limit int) error {
-	if limit < 1 || limit > maxLimit {
-		return engine.Errorf(engine.Invalid, "a limit of %d is not within 1 and %d", limit, maxLimit)
-	}
-	return checkParts(c, s)
 }
 
 // reading is the buckets of one read transaction.
@@ -199,7 +190,7 @@ func (s *Store) openRecord(k storage.Key, v []byte) (storage.Record, error) {
 	if err != nil {
 		return storage.Record{}, fmt.Errorf("%w: a record: %w", ErrDamaged, err)
 	}
-	data, err := s.sealer.Open(recordPlace(k, version), sealed)
+	data, err := s.sealer.Open(seal.Record(k, version), sealed)
 	if err != nil {
 		return storage.Record{}, fmt.Errorf("storage/bolt: a record of kind %s: %w", k.Kind, err)
 	}
@@ -211,7 +202,7 @@ func (s *Store) openEvent(c engine.ClinicID, seq uint64, v []byte) (storage.Even
 	if err != nil {
 		return storage.Event{}, fmt.Errorf("%w: an event: %w", ErrDamaged, err)
 	}
-	data, err := s.sealer.Open(eventPlace(c, subject, at), sealed)
+	data, err := s.sealer.Open(seal.Event(c, subject, at), sealed)
 	if err != nil {
 		return storage.Event{}, fmt.Errorf("storage/bolt: an event: %w", err)
 	}

@@ -40,14 +40,14 @@ func slotPut(id string, expect uint64) storage.Put {
 }
 
 func diskKey(k storage.Key) []byte {
-	kind, _ := kindByte(k.Kind)
+	kind, _ := k.Kind.Number()
 	return append(appendRecordPrefix(nil, k.Clinic, kind), k.ID...)
 }
 
 // encoded makes a job as Commit would.
 func encoded(t *testing.T, s *Store, b storage.Batch) *job {
 	t.Helper()
-	size, err := measure(b)
+	size, err := measure(&b)
 	if err != nil {
 		t.Fatal(err)
 	}
