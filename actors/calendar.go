@@ -355,7 +355,10 @@ func (r *Relais) cardOf(c *clinic, s slot.State) desk.Card {
 	card := c.card(s.Slot.ID, s.Slot.Start, s.Slot.End)
 	card.Practitioner, card.Place, card.Specialty = s.Slot.Practitioner, s.Slot.Place, s.Slot.Specialty
 	card.Revision, card.Wave, card.Paused, card.Exhausted = s.Version, s.Wave, s.Paused, s.Exhausted
-	card.Depth, card.By = s.Depth, string(s.By)
+	card.Depth = s.Depth
+	if s.Hand != nil {
+		card.By, card.ByRevision = string(s.Hand.By), s.Hand.Version
+	}
 	if s.Later == slot.LaterRefused {
 		card.Todo = desk.TodoCancel
 	}

@@ -128,10 +128,7 @@ func (r *Relais) Slot(ctx context.Context, id engine.ClinicID, sid engine.SlotID
 	}
 	if unfinished(s) {
 		for _, e := range r.waitlist.explain(c, s, time.Now(), mostOthers) {
-			d.Others = append(d.Others, desk.Other{
-				Entry: e.candidate.Entry, Patient: r.label(e.candidate.Patient), Rank: e.rank, Class: e.candidate.Class,
-				Waited: int(e.candidate.Waited), Offered: e.candidate.Offered, Obstacle: string(e.obstacle),
-			})
+			d.Others = append(d.Others, r.other(e))
 		}
 	}
 	if d.Timeline, err = r.timeline(ctx, c, s); err != nil {
@@ -143,7 +140,7 @@ func (r *Relais) Slot(ctx context.Context, id engine.ClinicID, sid engine.SlotID
 
 func (r *Relais) asked(ctx context.Context, o slot.Offer) (desk.Asked, error) {
 	a := desk.Asked{
-		Offer: o.ID, Patient: r.label(o.Patient), Wave: o.Wave, At: o.At, Status: string(o.Status),
+		Offer: o.ID, ID: o.Patient, Patient: r.label(o.Patient), Wave: o.Wave, At: o.At, Status: string(o.Status),
 		Replied: when(o.Replied), By: o.By, Deliveries: []desk.Delivery{},
 	}
 	of, err := r.offerState(ctx, o.ID)
@@ -259,7 +256,7 @@ func (r *Relais) Waitlist(_ context.Context, id engine.ClinicID, search string, 
 func (r *Relais) person(e engine.Entry) desk.Person {
 	p, _, _ := r.waitlist.patient(e.Patient)
 	d := desk.Person{
-		Entry: e.ID, Name: p.Given + " " + p.Family, Status: e.Status, Specialty: e.Specialty, Class: e.Class,
+		Entry: e.ID, Patient: e.Patient, Name: p.Given + " " + p.Family, Status: e.Status, Specialty: e.Specialty, Class: e.Class,
 		Joined: e.Joined, Slot: e.Slot, Offered: len(p.Offered), Channels: []engine.Channel{},
 	}
 	for _, c := range p.Contacts {

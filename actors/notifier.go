@@ -386,7 +386,7 @@ func withBadContact(p engine.Patient, was reach.Person, bad reach.BadContact, no
 		if bad.Reason == engine.OptedOut {
 			p.Contacts[i].OptedOut = now
 		} else {
-			p.Contacts[i].Bad = bad.Reason
+			p.Contacts[i].Bad, p.Contacts[i].BadAt = bad.Reason, now
 		}
 	}
 	return p, found

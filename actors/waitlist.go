@@ -323,7 +323,7 @@ func (w *waitlist) explain(c *clinic, s slot.State, now time.Time, limit int) []
 		seen[cand.Entry] = true
 		o := w.obstacle(c, s.Slot, asked, cand, now)
 		if o != "" && len(hindered) < limit {
-			hindered = append(hindered, explained{candidate: *cand, obstacle: o})
+			hindered = append(hindered, explained{candidate: *cand, obstacle: w.precise(w.entries[cand.Entry].value, o)})
 		}
 		return o == ""
 	}
@@ -338,11 +338,7 @@ func (w *waitlist) explain(c *clinic, s slot.State, now time.Time, limit int) []
 			continue
 		}
 		if o, ok := w.index.Explain(id, q); !ok {
-			rest = append(rest, explained{obstacle: o, candidate: engine.Candidate{
-				Entry: id, Patient: e.value.Patient, Class: e.value.Class,
-				Waited:  now.Sub(e.value.Joined).Hours() / 24,
-				Offered: len(w.patients[e.value.Patient].value.Offered),
-			}})
+			rest = append(rest, explained{obstacle: w.precise(e.value, o), candidate: w.terms(e.value, now)})
 		}
 	}
 	slices.SortFunc(rest, func(a, b explained) int { return strings.Compare(string(a.candidate.Entry), string(b.candidate.Entry)) })

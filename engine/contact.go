@@ -67,12 +67,14 @@ type Contact struct {
 	Consent  time.Time `json:"consent,omitzero"` // zero: no consent, never used
 	Proof    string    `json:"proof,omitempty"`  // how consent was given, for example "form 2026-03-02"
 	OptedOut time.Time `json:"opted_out,omitzero"`
-	Bad      Reason    `json:"bad,omitempty"` // why the carrier says it does not work
+	Bad      Reason    `json:"bad,omitempty"`     // why the carrier says it does not work
+	BadAt    time.Time `json:"bad_at,omitzero"`   // since when
+	Archived time.Time `json:"archived,omitzero"` // the front desk took it out of use
 }
 
 // Usable reports whether messages may be sent to the contact at all.
 func (c Contact) Usable() bool {
-	return !c.Consent.IsZero() && c.OptedOut.IsZero() && c.Bad == ""
+	return !c.Consent.IsZero() && c.OptedOut.IsZero() && c.Bad == "" && c.Archived.IsZero()
 }
 
 // Hours is a daily interval in a person's own zone, in minutes from midnight. From == Until

@@ -50,7 +50,8 @@ type Card struct {
 	Exhausted    bool                  `json:"exhausted,omitempty"`
 	Depth        int                   `json:"depth,omitempty"`
 	Why          string                `json:"why,omitempty"` // of a closed opening
-	By           string                `json:"by,omitempty"`
+	By           string                `json:"by,omitempty" doc:"who changed it last by hand"`
+	ByRevision   uint64                `json:"by_revision,omitempty" doc:"the revision that this gave: after a larger one than yours somebody changed it meanwhile"`
 	Todo         Todo                  `json:"todo,omitempty"` // what a person has to do
 }
 
@@ -160,14 +161,15 @@ type Subscriber interface {
 
 // Asked is one person who was asked, for the detail of a slot.
 type Asked struct {
-	Offer      engine.OfferID `json:"offer"`
-	Patient    string         `json:"patient"`
-	Wave       int            `json:"wave"`
-	At         time.Time      `json:"at"`
-	Status     string         `json:"status"`
-	Replied    *time.Time     `json:"replied,omitempty"`
-	By         engine.Channel `json:"by,omitempty"`
-	Deliveries []Delivery     `json:"deliveries"`
+	Offer      engine.OfferID   `json:"offer"`
+	ID         engine.PatientID `json:"id"`
+	Patient    string           `json:"patient"`
+	Wave       int              `json:"wave"`
+	At         time.Time        `json:"at"`
+	Status     string           `json:"status"`
+	Replied    *time.Time       `json:"replied,omitempty"`
+	By         engine.Channel   `json:"by,omitempty"`
+	Deliveries []Delivery       `json:"deliveries"`
 }
 
 // Delivery is one message of an offer on one channel.
@@ -181,13 +183,17 @@ type Delivery struct {
 
 // Other is a candidate, or an entry that was not asked, and why.
 type Other struct {
-	Entry    engine.EntryID `json:"entry"`
-	Patient  string         `json:"patient"`
-	Rank     int            `json:"rank,omitempty"` // 0: does not fit
-	Class    int            `json:"class"`
-	Waited   int            `json:"waited"` // days
-	Offered  int            `json:"offered"`
-	Obstacle string         `json:"obstacle,omitempty"`
+	Entry    engine.EntryID   `json:"entry"`
+	ID       engine.PatientID `json:"id"`
+	Patient  string           `json:"patient"`
+	Rank     int              `json:"rank,omitempty"` // 0: does not fit
+	Class    int              `json:"class"`
+	Lost     int              `json:"lost,omitempty" doc:"slots lost through no fault of theirs; goes first in the class"`
+	Waited   int              `json:"waited"` // days
+	Offered  int              `json:"offered" doc:"offers of the last 30 days; each counts as five days less of waiting"`
+	Priority int              `json:"priority" doc:"days waited less five for each offer; larger goes first"`
+	Channel  engine.Channel   `json:"channel,omitempty" doc:"the quickest that may be used now"`
+	Obstacle string           `json:"obstacle,omitempty"`
 }
 
 // Event is one line of a slot's timeline.
@@ -267,6 +273,7 @@ type PatientView struct {
 // Person is one line of the waitlist.
 type Person struct {
 	Entry     engine.EntryID     `json:"entry"`
+	Patient   engine.PatientID   `json:"patient"`
 	Name      string             `json:"name"`
 	Status    engine.EntryStatus `json:"status"`
 	Specialty engine.Specialty   `json:"specialty"`

@@ -45,6 +45,10 @@ const (
 	Dates        Obstacle = "dates"
 	Notice       Obstacle = "notice"
 	Current      Obstacle = "current" // has an appointment that is as early
+	// What NotWaiting can mean, for those who know the entry's status.
+	Placed  Obstacle = "placed"
+	Claimed Obstacle = "claimed"
+	Snoozed Obstacle = "snoozed"
 	// Known to the caller's Accept, listed here so that the list is in one place.
 	OptedOut    Obstacle = "opted_out"
 	NoConsent   Obstacle = "no_consent"

@@ -52,6 +52,7 @@ type State struct {
 	Booking   engine.BookingID   `json:"booking,omitempty"`
 	Why       string             `json:"why,omitempty"`    // why it was closed: withdrawn, or Taken.Why; of a booked slot, what the record system shows instead
 	By        engine.UserID      `json:"by,omitempty"`     // who changed it last, when it was a person
+	Hand      *Hand              `json:"hand,omitempty"`   // the last change that a person made; nil: none
 	Depth     int                `json:"depth,omitempty"`  // in its chain; 0 is a plain cancellation
 	Parent    engine.SlotID      `json:"parent,omitempty"` // the slot whose winner gave this one up
 	Later     Later              `json:"later,omitempty"`  // what became of the winner's later appointment
@@ -373,4 +374,10 @@ func (s *State) find(id engine.OfferID) int {
 
 func needsApproval(s State, mode engine.Mode) bool {
 	return mode == engine.Approval && !s.Approved
+}
+
+// Hand is a change that a person made.
+type Hand struct {
+	By      engine.UserID `json:"by"`
+	Version uint64        `json:"version"` // of the slot after it
 }

@@ -173,7 +173,7 @@ func hasWords(text string, words ...string) bool {
 // What no text may hold. The lists name what clinics of Quebec would be most likely to write; they
 // cannot name everything, so a person reads each text too: see relais wording preview.
 var (
-	specialtyWords = regexp.MustCompile(`(?i)(dermato|cardio|gyn[ée]co|psych|oncolog|p[ée]diatr|urolog|n[ée]phrolog|neurolog|ophtalm|ophthalm|radiolog|orthop|rhumato|rheumato|endocrin|gastro|physioth|m[ée]decine familiale|family medicine|dentist|chirurg|surge|sp[ée]cialit|specialt)[\p{L}]*`)
+	specialtyWords = regexp.MustCompile(`(?i)(dermato|cardio|gyn[ée]co|psych|oncolog|p[ée]diatr|urolog|n[ée]phrolog|neurolog|ophtalm|ophthalm|radiolog|orthop|rhumato|rheumato|endocrin|gastro|physioth|m[ée]decine familiale|family medicine|dentist|chirurg|surge|sp[ée]cialit|special(ty|ties))[\p{L}]*`)
 	reasonWords    = regexp.MustCompile(`(?i)\b(raison|motif|reason|diagnos|r[ée]sultat|result|biops|cancer|d[ée]pist|screening|vih\b|hiv\b|grossesse|pregnan|traitement|treatment|examen|sympt|maladie|disease|illness|m[ée]dicament|medication|vaccin)[\p{L}]*`)
 	doctorWords    = regexp.MustCompile(`(?i)\b(dre?\b\.?|docteure?|doctor|m[ée]decin|physician)( \p{Lu}[\p{L}-]*)?`)
 	carrierWords   = regexp.MustCompile(`\b(YES|CANCEL|END|QUIT|STOPALL|UNSUBSCRIBE|REVOKE)\b|(?i)\b(?:tapez|[ée]crivez|r[ée]pondez|envoyez|reply|type|text|send|answer) (?:par |with )?["“«]?\s?(yes|y|cancel|end|quit|stopall|unsubscribe|revoke)\b`)

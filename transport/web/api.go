@@ -135,7 +135,7 @@ const maxBody = 1<<20 + 1
 
 func tagOf(path string) string {
 	switch {
-	case strings.Contains(path, "/waitlist"):
+	case strings.Contains(path, "/waitlist"), strings.Contains(path, "/patients"), strings.Contains(path, "/contacts"):
 		return "Waitlist"
 	case strings.Contains(path, "/slots") || strings.HasSuffix(path, "/calendar"):
 		return "Calendar"
@@ -154,6 +154,7 @@ func newAPI(s *Server, mux *http.ServeMux) (*huma.OpenAPI, error) {
 	s.clinicCalls(api)
 	s.slotCalls(api)
 	s.waitlistCalls(api)
+	s.peopleCalls(api)
 	return api.OpenAPI(), finishSpec(api.OpenAPI())
 }
 

@@ -36,6 +36,11 @@ var routes = []route{
 	{"GET", "/api/v1/clinics/nord/waitlist?after=a&limit=10", "", 200},
 	{"POST", "/api/v1/clinics/nord/waitlist/search", `{"search":"Zo"}`, 200},
 	{"POST", "/api/v1/clinics/nord/waitlist", enrolment, 201},
+	{"POST", "/api/v1/clinics/nord/slots/s1/explain", `{"search":"Zo"}`, 200},
+	{"GET", "/api/v1/clinics/nord/patients/p1", "", 200},
+	{"POST", "/api/v1/clinics/nord/patients/p1/contacts", `{"action":"add","channel":"sms","address":"514 555-0142","proof":"by phone"}`, 200},
+	{"GET", "/api/v1/clinics/nord/contacts/broken", "", 200},
+	{"GET", "/api/v1/clinics/nord/messages", "", 200},
 	{"GET", "/api/v1/clinics/nord/health", "", 200},
 	{"POST", "/api/v1/clinics/nord/hold", `{"hold":true}`, 200},
 	{"POST", "/api/v1/clinics/nord/check", "", 200},
@@ -69,7 +74,7 @@ func TestEveryCallNeedsASession(t *testing.T) {
 			t.Errorf("%s %s: %d %s", r.method, r.path, w.Code, w.Body)
 		}
 	}
-	if b.desk.held || b.desk.checks != 0 || b.desk.card.Paused || len(b.desk.people) != 0 {
+	if b.desk.held || b.desk.checks != 0 || b.desk.card.Paused || len(b.desk.people) != 0 || len(b.desk.contacts) != 0 {
 		t.Error("a call without a session changed something")
 	}
 }
@@ -95,7 +100,7 @@ func TestOtherClinicLooksMissing(t *testing.T) {
 			t.Errorf("%s tells an existing clinic from a missing one", r.path)
 		}
 	}
-	if b.desk.held || b.desk.checks != 0 || b.desk.card.Paused || len(b.desk.people) != 0 {
+	if b.desk.held || b.desk.checks != 0 || b.desk.card.Paused || len(b.desk.people) != 0 || len(b.desk.contacts) != 0 {
 		t.Error("a call on another clinic changed something")
 	}
 	list := decode[ClinicList](t, b.do(call{method: "GET", path: "/api/v1/clinics", cookie: cookie}))
@@ -414,7 +419,7 @@ func TestOpenAPI(t *testing.T) {
 	paths, _ := doc["paths"].(map[string]any)
 	for _, r := range append([]route{{method: "POST", path: "/api/v1/session"}, {method: "DELETE", path: "/api/v1/session"}}, routes...) {
 		path, _, _ := strings.Cut(r.path, "?")
-		path = strings.NewReplacer("nord", "{clinic}", "s1", "{slot}").Replace(path)
+		path = strings.NewReplacer("nord", "{clinic}", "s1", "{slot}", "p1", "{patient}").Replace(path)
 		item, _ := paths[path].(map[string]any)
 		op, ok := item[strings.ToLower(r.method)].(map[string]any)
 		if !ok {

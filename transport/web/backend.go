@@ -6,6 +6,7 @@ import (
 
 	"relais/engine"
 	"relais/engine/desk"
+	"relais/engine/wording"
 )
 
 // Desk is what the front desk's pages need of the rest of Relais. Errors are *engine.Error.
@@ -25,6 +26,15 @@ type Desk interface {
 	Waitlist(ctx context.Context, c engine.ClinicID, search string, after engine.EntryID, limit int) ([]desk.Person, error)
 	// Enrol adds a patient with one entry.
 	Enrol(ctx context.Context, c engine.ClinicID, by engine.UserID, e desk.Enrolment) (desk.Person, error)
+	// Explain says of the people whose name contains search why they were asked for a slot or not.
+	Explain(ctx context.Context, c engine.ClinicID, s engine.SlotID, search string, limit int) ([]desk.Other, error)
+	Patient(ctx context.Context, c engine.ClinicID, p engine.PatientID) (desk.Record, error)
+	// ChangeContact adds, corrects or archives one contact of a patient; the phone may be written in
+	// the national form.
+	ChangeContact(ctx context.Context, c engine.ClinicID, p engine.PatientID, by engine.UserID, in desk.ContactChange) (desk.Record, error)
+	Broken(ctx context.Context, c engine.ClinicID) ([]desk.Broken, error)
+	// Messages shows every text of the clinic as a patient gets it.
+	Messages(ctx context.Context, c engine.ClinicID) ([]wording.Preview, error)
 	Health(ctx context.Context, c engine.ClinicID) (desk.Health, error)
 	// Sync is Health with what is behind it, for the panel.
 	Sync(ctx context.Context, c engine.ClinicID) (desk.Sync, error)

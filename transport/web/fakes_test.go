@@ -19,23 +19,25 @@ import (
 	"relais/engine"
 	"relais/engine/desk"
 	"relais/engine/health"
+	"relais/engine/wording"
 )
 
 // fakeDesk is a small front desk: clinics "nord" and "sud", a numbered calendar that remembers its
 // deltas, and one slot.
 type fakeDesk struct {
-	mu     sync.Mutex
-	epoch  string
-	seq    uint64
-	deltas [][]byte // of this epoch, from seq 1
-	subs   map[int]desk.Subscriber
-	nextID int
-	card   desk.Card
-	keys   map[string]bool
-	people []desk.Person
-	held   bool
-	checks int
-	err    error // given by every call when set
+	mu       sync.Mutex
+	epoch    string
+	seq      uint64
+	deltas   [][]byte // of this epoch, from seq 1
+	subs     map[int]desk.Subscriber
+	nextID   int
+	card     desk.Card
+	keys     map[string]bool
+	people   []desk.Person
+	contacts []desk.Contact
+	held     bool
+	checks   int
+	err      error // given by every call when set
 }
 
 func newFakeDesk() *fakeDesk {
@@ -159,6 +161,27 @@ func (d *fakeDesk) Enrol(_ context.Context, _ engine.ClinicID, _ engine.UserID, 
 
 func (d *fakeDesk) Sync(context.Context, engine.ClinicID) (desk.Sync, error) {
 	return desk.Sync{Health: desk.Health{Status: health.Healthy, Held: d.held}}, d.err
+}
+
+func (d *fakeDesk) Explain(_ context.Context, _ engine.ClinicID, _ engine.SlotID, search string, limit int) ([]desk.Other, error) {
+	return []desk.Other{{Entry: "e1", Patient: search, Rank: limit}}, d.err
+}
+
+func (d *fakeDesk) Patient(_ context.Context, c engine.ClinicID, p engine.PatientID) (desk.Record, error) {
+	return desk.Record{Patient: p, Name: "Zoé of " + string(c), Contacts: d.contacts}, d.err
+}
+
+func (d *fakeDesk) ChangeContact(_ context.Context, c engine.ClinicID, p engine.PatientID, by engine.UserID, in desk.ContactChange) (desk.Record, error) {
+	d.contacts = append(d.contacts, desk.Contact{Channel: in.Channel, Address: in.Address, Proof: in.Proof + " by " + string(by)})
+	return d.Patient(context.Background(), c, p)
+}
+
+func (d *fakeDesk) Broken(context.Context, engine.ClinicID) ([]desk.Broken, error) {
+	return []desk.Broken{{Patient: "p1", Name: "Zoé"}}, d.err
+}
+
+func (d *fakeDesk) Messages(context.Context, engine.ClinicID) ([]wording.Preview, error) {
+	return []wording.Preview{{Topic: "offer", Text: "Bonjour"}}, d.err
 }
 
 func (d *fakeDesk) Health(context.Context, engine.ClinicID) (desk.Health, error) {

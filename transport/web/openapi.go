@@ -87,6 +87,7 @@ var choices = map[string][]any{
 		engine.Invalid, engine.NotFound, engine.Conflict, engine.Forbidden, engine.Unsigned, engine.TooMany,
 		engine.Unavailable, engine.StorageFull, engine.Internal,
 	},
+	"Other.channel":        {engine.SMS, engine.Voice, engine.EmailMail},
 	"Enrolment.channels[]": {engine.SMS, engine.Voice, engine.EmailMail},
 	"Person.channels[]":    {engine.SMS, engine.Voice, engine.EmailMail},
 }

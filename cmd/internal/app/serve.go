@@ -20,7 +20,6 @@ import (
 
 	"relais/actors"
 	"relais/engine"
-	"relais/engine/desk"
 	"relais/storage/bolt"
 	"relais/storage/seal"
 	"relais/transport/mail"
@@ -247,19 +246,4 @@ func (p *program) close() {
 	for _, f := range slices.Backward(p.closers) {
 		f()
 	}
-}
-
-// frontDesk reads what people type before it reaches the actors.
-type frontDesk struct{ *actors.Relais }
-
-// Enrol implements web.Desk: it brings the phone number into E.164 form.
-func (f frontDesk) Enrol(ctx context.Context, c engine.ClinicID, by engine.UserID, in desk.Enrolment) (desk.Person, error) {
-	if in.Phone != "" {
-		n, err := phonenumbers.Parse(in.Phone, "CA")
-		if err != nil || !phonenumbers.IsValidNumber(n) {
-			return desk.Person{}, engine.Errorf(engine.Invalid, "the phone number is not a valid one; write it like 514 555-0142")
-		}
-		in.Phone = phonenumbers.Format(n, phonenumbers.E164)
-	}
-	return f.Relais.Enrol(ctx, c, by, in)
 }

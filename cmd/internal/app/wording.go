@@ -12,7 +12,7 @@ import (
 )
 
 // sampleToken is as long as the tokens of real links.
-const sampleToken = "Zk3v8nQmT1yWc0aLxR5uGA"
+const sampleToken = "AAAAAAAAAAAAAAAAAAAAAA"
 
 // sampleLink is a patient's page as long as real ones.
 func sampleLink(publicURL string) string { return publicURL + "/o/" + sampleToken }

@@ -64,6 +64,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/clinics/{clinic}/contacts/broken": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Contacts that no longer work
+         * @description Wrong numbers, mailboxes that do not exist and people who opted out, the latest first, until somebody corrects or archives them. At most 200.
+         */
+        get: operations["brokenContacts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/clinics/{clinic}/health": {
         parameters: {
             query?: never;
@@ -104,6 +124,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/clinics/{clinic}/messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Every message as a patient gets it
+         * @description In both languages and on every channel, filled in with the clinic's names and the longest date.
+         */
+        get: operations["messages"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clinics/{clinic}/patients/{patient}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Everything about one patient
+         * @description Contacts with consent and proof, wishes, and the offers of the last 30 days.
+         */
+        get: operations["patient"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clinics/{clinic}/patients/{patient}/contacts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Add, correct or archive a contact
+         * @description Answers with the patient afterwards; 409 when the contact was changed meanwhile. An address that opted out stays so: only its owner can opt in again.
+         */
+        post: operations["changeContact"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/clinics/{clinic}/slots/{slot}": {
         parameters: {
             query?: never;
@@ -138,6 +218,26 @@ export interface paths {
          * @description Send the revision of the card the person was looking at. When somebody changed the slot meanwhile the answer is 409 with the card as it is now.
          */
         post: operations["act"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clinics/{clinic}/slots/{slot}/explain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Why somebody is asked or not
+         * @description Of at most 20 people whose name contains the search: their rank for the slot with its terms, or what stands in the way.
+         */
+        post: operations["explain"];
         delete?: never;
         options?: never;
         head?: never;
@@ -272,6 +372,7 @@ export interface components {
             at: string;
             by?: string;
             deliveries: components["schemas"]["Delivery"][] | null;
+            id: string;
             offer: string;
             patient: string;
             /** Format: date-time */
@@ -280,10 +381,32 @@ export interface components {
             /** Format: int64 */
             wave: number;
         };
+        Broken: {
+            contact: components["schemas"]["Contact"];
+            /**
+             * Format: int64
+             * @description other contacts of the patient that work; 0: nothing reaches them
+             */
+            left: number;
+            name: string;
+            patient: string;
+        };
+        BrokenContacts: {
+            contacts: components["schemas"]["Broken"][];
+        };
+        Candidates: {
+            people: components["schemas"]["Other"][];
+        };
         Card: {
             /** Format: int64 */
             asked?: number;
+            /** @description who changed it last by hand */
             by?: string;
+            /**
+             * Format: int64
+             * @description the revision that this gave: after a larger one than yours somebody changed it meanwhile
+             */
+            by_revision?: number;
             day: string;
             /** Format: date-time */
             deadline?: string;
@@ -334,6 +457,56 @@ export interface components {
         };
         ClinicList: {
             clinics: components["schemas"]["ClinicInfo"][];
+        };
+        Contact: {
+            /** @description number in E.164 form, or mail address */
+            address: string;
+            /**
+             * Format: date-time
+             * @description taken out of use by the front desk
+             */
+            archived?: string;
+            /** @description why the carrier says it does not work */
+            bad?: string;
+            /**
+             * Format: date-time
+             * @description since when; absent when it is not known
+             */
+            bad_at?: string;
+            /** @enum {string} */
+            channel: "sms" | "voice" | "email";
+            /** Format: date-time */
+            consent?: string;
+            /**
+             * Format: int64
+             * @description its place in the patient's order of preference
+             */
+            index: number;
+            /** Format: date-time */
+            opted_out?: string;
+            /** @description how consent was given */
+            proof?: string;
+            usable: boolean;
+        };
+        ContactChange: {
+            /** @enum {string} */
+            action: "add" | "correct" | "archive";
+            /** @description for add and correct: national or E.164 number, or mail address */
+            address?: string;
+            /**
+             * @description for add
+             * @enum {string}
+             */
+            channel?: "sms" | "voice" | "email";
+            /**
+             * Format: int64
+             * @description for correct and archive
+             */
+            index?: number;
+            /** @description for add and correct: how consent was given */
+            proof?: string;
+            /** @description for correct and archive: the address that the person was looking at */
+            was?: string;
         };
         DMEMode: {
             mode: string;
@@ -398,6 +571,10 @@ export interface components {
             seq: number;
             who?: string;
         };
+        ExplainSearch: {
+            /** @description part of a name */
+            search: string;
+        };
         Fault: {
             /** @description for example body.class or header.Idempotency-Key */
             location: string;
@@ -444,18 +621,60 @@ export interface components {
             sandbox: boolean;
             version: string;
         };
+        Messages: {
+            messages: components["schemas"]["Preview"][];
+        };
         Other: {
+            /**
+             * @description the quickest that may be used now
+             * @enum {string}
+             */
+            channel?: "sms" | "voice" | "email";
             /** Format: int64 */
             class: number;
             entry: string;
+            id: string;
+            /**
+             * Format: int64
+             * @description slots lost through no fault of theirs; goes first in the class
+             */
+            lost?: number;
             obstacle?: string;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description offers of the last 30 days; each counts as five days less of waiting
+             */
             offered: number;
             patient: string;
+            /**
+             * Format: int64
+             * @description days waited less five for each offer; larger goes first
+             */
+            priority: number;
             /** Format: int64 */
             rank?: number;
             /** Format: int64 */
             waited: number;
+        };
+        PastOffer: {
+            /**
+             * Format: date-time
+             * @description when it was offered
+             */
+            at: string;
+            by?: string;
+            deliveries: components["schemas"]["Delivery"][];
+            /** Format: date-time */
+            replied?: string;
+            slot: string;
+            /**
+             * Format: date-time
+             * @description of the slot
+             */
+            start: string;
+            /** @description empty: the slot is not known any more */
+            status: string;
+            with?: string;
         };
         PendingWrite: {
             cancel?: boolean;
@@ -480,6 +699,7 @@ export interface components {
             name: string;
             /** Format: int64 */
             offered: number;
+            patient: string;
             slot?: string;
             specialty: string;
             /** @enum {string} */
@@ -508,6 +728,37 @@ export interface components {
             name: string;
             specialty: string;
         };
+        Preview: {
+            /** @enum {string} */
+            channel: "sms" | "voice" | "email";
+            /**
+             * Format: int64
+             * @description of the SMS, of 160 in one segment
+             */
+            characters?: number;
+            /** @description what is wrong with the clinic's own text */
+            findings: string[];
+            /** @description end of a call */
+            goodbye?: string;
+            /** @description e-mail */
+            html?: string;
+            /** @enum {string} */
+            lang: "fr" | "en";
+            /** @description the clinic says it in its own way */
+            own: boolean;
+            /**
+             * Format: int64
+             * @description of the SMS
+             */
+            segments?: number;
+            /** @description e-mail */
+            subject?: string;
+            /** @description SMS; plain part of an e-mail; what a call says */
+            text: string;
+            topic: string;
+            /** @description what a machine is told */
+            voicemail?: string;
+        };
         Problem: {
             /** @description after a conflict: the slot as it is now */
             card?: components["schemas"]["Card"];
@@ -528,6 +779,19 @@ export interface components {
             title: string;
             /** @description always about:blank; look at code */
             type: string;
+        };
+        Record: {
+            contacts: components["schemas"]["Contact"][];
+            entries: components["schemas"]["Person"][];
+            /** @description what was done to the contacts, and by whom */
+            events: components["schemas"]["Event"][];
+            /** @enum {string} */
+            lang: "fr" | "en";
+            name: string;
+            /** @description of the last 30 days, the latest first */
+            offers: components["schemas"]["PastOffer"][];
+            patient: string;
+            source: string;
         };
         SignIn: {
             account: string;
@@ -698,6 +962,38 @@ export interface operations {
             };
         };
     };
+    brokenContacts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description a clinic's identifier */
+                clinic: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BrokenContacts"];
+                };
+            };
+            /** @description What went wrong, as RFC 9457 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     health: {
         parameters: {
             query?: never;
@@ -753,6 +1049,110 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Health"];
+                };
+            };
+            /** @description What went wrong, as RFC 9457 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    messages: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description a clinic's identifier */
+                clinic: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Messages"];
+                };
+            };
+            /** @description What went wrong, as RFC 9457 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    patient: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description a clinic's identifier */
+                clinic: string;
+                /** @description a patient's identifier */
+                patient: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Record"];
+                };
+            };
+            /** @description What went wrong, as RFC 9457 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    changeContact: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description a clinic's identifier */
+                clinic: string;
+                /** @description a patient's identifier */
+                patient: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ContactChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Record"];
                 };
             };
             /** @description What went wrong, as RFC 9457 */
@@ -828,6 +1228,44 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Card"];
+                };
+            };
+            /** @description What went wrong, as RFC 9457 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    explain: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description a clinic's identifier */
+                clinic: string;
+                /** @description a slot's identifier */
+                slot: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ExplainSearch"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Candidates"];
                 };
             };
             /** @description What went wrong, as RFC 9457 */

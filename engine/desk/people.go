@@ -1,0 +1,63 @@
+package desk
+
+import (
+	"time"
+
+	"relais/engine"
+)
+
+// Contact is one address of a patient, for the front desk.
+type Contact struct {
+	Index    int            `json:"index" doc:"its place in the patient's order of preference"`
+	Channel  engine.Channel `json:"channel" enum:"sms,voice,email"`
+	Address  string         `json:"address" doc:"number in E.164 form, or mail address"`
+	Usable   bool           `json:"usable"`
+	Consent  *time.Time     `json:"consent,omitempty"`
+	Proof    string         `json:"proof,omitempty" doc:"how consent was given"`
+	OptedOut *time.Time     `json:"opted_out,omitempty"`
+	Bad      engine.Reason  `json:"bad,omitempty" doc:"why the carrier says it does not work"`
+	BadAt    *time.Time     `json:"bad_at,omitempty" doc:"since when; absent when it is not known"`
+	Archived *time.Time     `json:"archived,omitempty" doc:"taken out of use by the front desk"`
+}
+
+// Broken is a contact that no longer works and that nobody dealt with.
+type Broken struct {
+	Patient engine.PatientID `json:"patient"`
+	Name    string           `json:"name"`
+	Contact Contact          `json:"contact"`
+	Left    int              `json:"left" doc:"other contacts of the patient that work; 0: nothing reaches them"`
+}
+
+// PastOffer is one offer that a patient had.
+type PastOffer struct {
+	Slot       engine.SlotID         `json:"slot"`
+	Start      time.Time             `json:"start" doc:"of the slot"`
+	With       engine.PractitionerID `json:"with,omitempty"`
+	At         time.Time             `json:"at" doc:"when it was offered"`
+	Status     string                `json:"status" doc:"empty: the slot is not known any more"`
+	Replied    *time.Time            `json:"replied,omitempty"`
+	By         engine.Channel        `json:"by,omitempty"`
+	Deliveries []Delivery            `json:"deliveries" nullable:"false"`
+}
+
+// Record is everything about one patient at the front desk.
+type Record struct {
+	Patient  engine.PatientID `json:"patient"`
+	Name     string           `json:"name"`
+	Lang     engine.Lang      `json:"lang" enum:"fr,en"`
+	Source   string           `json:"source"`
+	Contacts []Contact        `json:"contacts" nullable:"false"`
+	Entries  []Person         `json:"entries" nullable:"false"`
+	Offers   []PastOffer      `json:"offers" nullable:"false" doc:"of the last 30 days, the latest first"`
+	Events   []Event          `json:"events" nullable:"false" doc:"what was done to the contacts, and by whom"`
+}
+
+// ContactChange is what the front desk does to one contact.
+type ContactChange struct {
+	Action  string         `json:"action" enum:"add,correct,archive"`
+	Index   int            `json:"index,omitempty" minimum:"0" doc:"for correct and archive"`
+	Was     string         `json:"was,omitempty" maxLength:"254" doc:"for correct and archive: the address that the person was looking at"`
+	Channel engine.Channel `json:"channel,omitempty" enum:"sms,voice,email" doc:"for add"`
+	Address string         `json:"address,omitempty" maxLength:"254" doc:"for add and correct: national or E.164 number, or mail address"`
+	Proof   string         `json:"proof,omitempty" maxLength:"200" doc:"for add and correct: how consent was given"`
+}

@@ -1,0 +1,86 @@
+package web
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"relais/engine"
+	"relais/engine/desk"
+	"relais/engine/wording"
+)
+
+// Candidates are people and why they are asked for a slot or not.
+type Candidates struct {
+	People []desk.Other `json:"people" nullable:"false"`
+}
+
+// BrokenContacts are the contacts that no longer work.
+type BrokenContacts struct {
+	Contacts []desk.Broken `json:"contacts" nullable:"false"`
+}
+
+// Messages are the texts of a clinic.
+type Messages struct {
+	Messages []wording.Preview `json:"messages" nullable:"false"`
+}
+
+type explainRequest struct {
+	ClinicPath
+	Slot string `path:"slot" maxLength:"128" doc:"a slot's identifier"`
+	Body struct {
+		Search string `json:"search" minLength:"1" maxLength:"100" doc:"part of a name"`
+	} `nameHint:"ExplainSearch"`
+}
+
+type patientPath struct {
+	ClinicPath
+	Patient string `path:"patient" maxLength:"128" doc:"a patient's identifier"`
+}
+
+type contactRequest struct {
+	ClinicPath
+	Patient string `path:"patient" maxLength:"128" doc:"a patient's identifier"`
+	Body    desk.ContactChange
+}
+
+// mostExplained bounds the answer to one search.
+const mostExplained = 20
+
+// peopleCalls are about single patients. What is looked for travels in bodies, so that names and
+// addresses stay out of URLs.
+func (s *Server) peopleCalls(api huma.API) {
+	explain := operation(http.MethodPost, "/clinics/{clinic}/slots/{slot}/explain", "explain", "Why somebody is asked or not",
+		"Of at most 20 people whose name contains the search: their rank for the slot with its terms, or what stands in the way.")
+	register(s, api, explain, func(ctx context.Context, q *explainRequest) (*reply[Candidates], error) {
+		people, err := s.cfg.Desk.Explain(ctx, q.id(), engine.SlotID(q.Slot), q.Body.Search, mostExplained)
+		return answer(Candidates{People: people}, err)
+	})
+
+	patient := operation(http.MethodGet, "/clinics/{clinic}/patients/{patient}", "patient", "Everything about one patient",
+		"Contacts with consent and proof, wishes, and the offers of the last 30 days.")
+	register(s, api, patient, func(ctx context.Context, q *patientPath) (*reply[desk.Record], error) {
+		return answer(s.cfg.Desk.Patient(ctx, q.id(), engine.PatientID(q.Patient)))
+	})
+
+	contact := operation(http.MethodPost, "/clinics/{clinic}/patients/{patient}/contacts", "changeContact", "Add, correct or archive a contact",
+		"Answers with the patient afterwards; 409 when the contact was changed meanwhile. An address that opted out stays so: only its owner can opt in again.")
+	register(s, api, contact, func(ctx context.Context, q *contactRequest) (*reply[desk.Record], error) {
+		return answer(s.cfg.Desk.ChangeContact(ctx, q.id(), engine.PatientID(q.Patient), callerOf(ctx).ID, q.Body))
+	})
+
+	broken := operation(http.MethodGet, "/clinics/{clinic}/contacts/broken", "brokenContacts", "Contacts that no longer work",
+		"Wrong numbers, mailboxes that do not exist and people who opted out, the latest first, until somebody corrects or archives them. At most 200.")
+	register(s, api, broken, func(ctx context.Context, q *ClinicPath) (*reply[BrokenContacts], error) {
+		list, err := s.cfg.Desk.Broken(ctx, q.id())
+		return answer(BrokenContacts{Contacts: list}, err)
+	})
+
+	messages := operation(http.MethodGet, "/clinics/{clinic}/messages", "messages", "Every message as a patient gets it",
+		"In both languages and on every channel, filled in with the clinic's names and the longest date.")
+	register(s, api, messages, func(ctx context.Context, q *ClinicPath) (*reply[Messages], error) {
+		list, err := s.cfg.Desk.Messages(ctx, q.id())
+		return answer(Messages{Messages: list}, err)
+	})
+}
