@@ -2,7 +2,6 @@ package actors
 
 import (
 	"context"
-	"html"
 	"time"
 
 	"relais/actors/system"
@@ -123,7 +122,7 @@ func (a *notifier) facts() wording.Facts { return a.r.facts(a.c, a.record.State)
 func (a *notifier) message(d reach.Delivery) engine.Message {
 	s := a.record.State
 	f := a.facts()
-	m := note(f, d)
+	m := wording.Note(d.Channel, s.Person.Lang, f, d.Text)
 	if d.Kind != engine.MsgNote {
 		m = wording.Message(d.Kind, d.Channel, s.Person.Lang, f)
 	}
@@ -138,11 +137,6 @@ func (a *notifier) message(d reach.Delivery) engine.Message {
 		}
 	}
 	return m
-}
-
-// note is what the front desk wrote, with the clinic's name before it.
-func note(f wording.Facts, d reach.Delivery) engine.Message {
-	return engine.Message{Subject: f.Clinic, Text: f.Clinic + ": " + d.Text, HTML: "<p>" + html.EscapeString(d.Text) + "</p>"}
 }
 
 func (a *notifier) abort(c *system.Context, e reach.Abort) {

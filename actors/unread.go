@@ -205,7 +205,7 @@ func (r *Relais) Unread(_ context.Context, id engine.ClinicID) ([]desk.Unread, e
 	for _, item := range c.unread.list() {
 		u := item.value
 		list = append(list, desk.Unread{
-			ID: u.id(), Revision: item.version, Patient: r.label(u.Patient), Slot: u.Offer.Slot(), Start: when(u.Start),
+			ID: u.id(), Revision: item.version, Person: u.Patient, Patient: r.label(u.Patient), Slot: u.Offer.Slot(), Start: when(u.Start),
 			Since: u.Since, Channel: u.Channel, Lang: u.Lang, Texts: slices.Clone(u.Texts), Earlier: u.Earlier, Open: r.mayWrite(u),
 		})
 	}

@@ -230,17 +230,18 @@ type Action struct {
 
 // Unread is what one person wrote about one offer that no rule could read; it waits for the front desk.
 type Unread struct {
-	ID       string         `json:"id"`
-	Revision uint64         `json:"revision"` // to send back with the answer
-	Patient  string         `json:"patient"`
-	Slot     engine.SlotID  `json:"slot,omitempty"` // "": the person has no offer
-	Start    *time.Time     `json:"start,omitempty"`
-	Since    time.Time      `json:"since"`
-	Channel  engine.Channel `json:"channel"`
-	Lang     engine.Lang    `json:"lang"`
-	Texts    []UnreadText   `json:"texts"`             // the newest, oldest first
-	Earlier  int            `json:"earlier,omitempty"` // texts before these; the slot's timeline has them
-	Open     bool           `json:"can_answer"`        // a written answer can leave; else only a telephone call helps
+	ID       string           `json:"id"`
+	Revision uint64           `json:"revision"` // to send back with the answer
+	Person   engine.PatientID `json:"person"`
+	Patient  string           `json:"patient"`
+	Slot     engine.SlotID    `json:"slot,omitempty"` // "": the person has no offer
+	Start    *time.Time       `json:"start,omitempty"`
+	Since    time.Time        `json:"since"`
+	Channel  engine.Channel   `json:"channel"`
+	Lang     engine.Lang      `json:"lang"`
+	Texts    []UnreadText     `json:"texts"`             // the newest, oldest first
+	Earlier  int              `json:"earlier,omitempty"` // texts before these; the slot's timeline has them
+	Open     bool             `json:"can_answer"`        // a written answer can leave; else only a telephone call helps
 }
 
 // UnreadText is one text of an Unread.

@@ -61,3 +61,17 @@ type ContactChange struct {
 	Address string         `json:"address,omitempty" maxLength:"254" doc:"for add and correct: national or E.164 number, or mail address"`
 	Proof   string         `json:"proof,omitempty" maxLength:"200" doc:"for add and correct: how consent was given"`
 }
+
+// UnreadEnd settles one Unread.
+type UnreadEnd struct {
+	ID       string        `json:"id" minLength:"1" maxLength:"256"`
+	Revision uint64        `json:"revision" doc:"the revision of the message the person was looking at"`
+	Text     string        `json:"text,omitempty" doc:"what is sent to the person" maxLength:"300"`
+	Decision engine.Intent `json:"decision,omitempty" enum:"yes,no" doc:"answers the offer on behalf of the person"`
+}
+
+// UnreadOutcome is what settling came to.
+type UnreadOutcome struct {
+	Settled bool              `json:"settled" doc:"false: the answer on behalf came too late; the message is still there"`
+	Answer  engine.AnswerKind `json:"answer,omitempty" doc:"what the answer on behalf came to"`
+}

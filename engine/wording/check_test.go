@@ -150,3 +150,28 @@ func TestPreviewsShowEveryMessage(t *testing.T) {
 		}
 	}
 }
+
+func TestNote(t *testing.T) {
+	t.Parallel()
+	c := ownText("", "", "", "")
+	for _, x := range []struct {
+		text, want, changed, says string
+		segments                  int
+	}{
+		{"Oui, 15 h est possible.", "Clinique Rosemont: Oui, 15 h est possible.", "", "", 1},
+		{"Ça va être «\u00a0bien\u00a0»", `Clinique Rosemont: Ça va etre " bien "`, "ê«»", "", 1},
+		{strings.Repeat("Rappelez-nous. ", 11), "", "", "", 2},
+		{"Vos résultats sont là", "Clinique Rosemont: Vos résultats sont là", "", "hints at why", 1},
+		{"Répondez YES", "Clinique Rosemont: Répondez YES", "", "carriers", 1},
+	} {
+		n := wording.CheckNote(c, engine.French, x.text)
+		if x.want != "" && n.Text != x.want || n.Segments != x.segments || strings.Join(n.Changed, "") != x.changed ||
+			!strings.Contains(strings.Join(n.Findings, " "), x.says) || x.says == "" && len(n.Findings) > 0 {
+			t.Errorf("%q: %+v", x.text, n)
+		}
+	}
+	m := wording.Note(engine.EmailMail, engine.French, wording.Facts{Clinic: "C"}, "<b>")
+	if m.Subject != "C" || m.Text != "C: <b>" || m.HTML != "<p>&lt;b&gt;</p>" {
+		t.Errorf("%+v", m)
+	}
+}

@@ -135,7 +135,7 @@ const maxBody = 1<<20 + 1
 
 func tagOf(path string) string {
 	switch {
-	case strings.Contains(path, "/waitlist"), strings.Contains(path, "/patients"), strings.Contains(path, "/contacts"):
+	case strings.Contains(path, "/waitlist"), strings.Contains(path, "/patients"), strings.Contains(path, "/contacts"), strings.Contains(path, "/unread"):
 		return "Waitlist"
 	case strings.Contains(path, "/slots") || strings.HasSuffix(path, "/calendar"):
 		return "Calendar"

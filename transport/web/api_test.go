@@ -41,6 +41,9 @@ var routes = []route{
 	{"POST", "/api/v1/clinics/nord/patients/p1/contacts", `{"action":"add","channel":"sms","address":"514 555-0142","proof":"by phone"}`, 200},
 	{"GET", "/api/v1/clinics/nord/contacts/broken", "", 200},
 	{"GET", "/api/v1/clinics/nord/messages", "", 200},
+	{"POST", "/api/v1/clinics/nord/messages/check", `{"lang":"fr","text":"Oui"}`, 200},
+	{"GET", "/api/v1/clinics/nord/unread", "", 200},
+	{"POST", "/api/v1/clinics/nord/unread", `{"id":"o1","revision":2,"text":"Oui","decision":"yes"}`, 200},
 	{"GET", "/api/v1/clinics/nord/health", "", 200},
 	{"POST", "/api/v1/clinics/nord/hold", `{"hold":true}`, 200},
 	{"POST", "/api/v1/clinics/nord/check", "", 200},
@@ -60,6 +63,9 @@ func TestEveryCallAnswers(t *testing.T) {
 			t.Errorf("%s: Cache-Control %q", r.path, got)
 		}
 	}
+	if got := fmt.Sprint(b.desk.settled); got != `[marie press-0001 o1 2 "Oui" yes]` || len(b.desk.contacts) != 1 || b.desk.contacts[0].Proof != "by phone by marie" {
+		t.Errorf("settled %s, contacts %+v", got, b.desk.contacts)
+	}
 	if !b.desk.held || b.desk.checks != 1 || !b.desk.card.Paused || b.desk.card.By != "marie" {
 		t.Errorf("the commands did not reach the desk: %+v", b.desk.card)
 	}
@@ -74,7 +80,7 @@ func TestEveryCallNeedsASession(t *testing.T) {
 			t.Errorf("%s %s: %d %s", r.method, r.path, w.Code, w.Body)
 		}
 	}
-	if b.desk.held || b.desk.checks != 0 || b.desk.card.Paused || len(b.desk.people) != 0 || len(b.desk.contacts) != 0 {
+	if b.desk.held || b.desk.checks != 0 || b.desk.card.Paused || len(b.desk.people) != 0 || len(b.desk.contacts) != 0 || len(b.desk.settled) != 0 {
 		t.Error("a call without a session changed something")
 	}
 }
@@ -100,7 +106,7 @@ func TestOtherClinicLooksMissing(t *testing.T) {
 			t.Errorf("%s tells an existing clinic from a missing one", r.path)
 		}
 	}
-	if b.desk.held || b.desk.checks != 0 || b.desk.card.Paused || len(b.desk.people) != 0 || len(b.desk.contacts) != 0 {
+	if b.desk.held || b.desk.checks != 0 || b.desk.card.Paused || len(b.desk.people) != 0 || len(b.desk.contacts) != 0 || len(b.desk.settled) != 0 {
 		t.Error("a call on another clinic changed something")
 	}
 	list := decode[ClinicList](t, b.do(call{method: "GET", path: "/api/v1/clinics", cookie: cookie}))

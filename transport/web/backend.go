@@ -35,6 +35,11 @@ type Desk interface {
 	Broken(ctx context.Context, c engine.ClinicID) ([]desk.Broken, error)
 	// Messages shows every text of the clinic as a patient gets it.
 	Messages(ctx context.Context, c engine.ClinicID) ([]wording.Preview, error)
+	// Unread lists what patients wrote that no rule could read; SettleUnread answers it, once per key.
+	Unread(ctx context.Context, c engine.ClinicID) ([]desk.Unread, error)
+	SettleUnread(ctx context.Context, c engine.ClinicID, by engine.UserID, key string, in desk.UnreadEnd) (desk.UnreadOutcome, error)
+	// CheckNote shows what a note to a patient would be as an SMS.
+	CheckNote(ctx context.Context, c engine.ClinicID, lang engine.Lang, text string) (wording.NoteCheck, error)
 	Health(ctx context.Context, c engine.ClinicID) (desk.Health, error)
 	// Sync is Health with what is behind it, for the panel.
 	Sync(ctx context.Context, c engine.ClinicID) (desk.Sync, error)

@@ -35,6 +35,7 @@ type fakeDesk struct {
 	keys     map[string]bool
 	people   []desk.Person
 	contacts []desk.Contact
+	settled  []string
 	held     bool
 	checks   int
 	err      error // given by every call when set
@@ -178,6 +179,19 @@ func (d *fakeDesk) ChangeContact(_ context.Context, c engine.ClinicID, p engine.
 
 func (d *fakeDesk) Broken(context.Context, engine.ClinicID) ([]desk.Broken, error) {
 	return []desk.Broken{{Patient: "p1", Name: "Zoé"}}, d.err
+}
+
+func (d *fakeDesk) Unread(context.Context, engine.ClinicID) ([]desk.Unread, error) {
+	return []desk.Unread{{ID: "o1", Patient: "Zoé", Channel: engine.SMS, Lang: engine.French, Texts: []desk.UnreadText{{Text: "peut-être"}}}}, d.err
+}
+
+func (d *fakeDesk) SettleUnread(_ context.Context, _ engine.ClinicID, by engine.UserID, key string, in desk.UnreadEnd) (desk.UnreadOutcome, error) {
+	d.settled = append(d.settled, fmt.Sprintf("%s %s %s %d %q %s", by, key, in.ID, in.Revision, in.Text, in.Decision))
+	return desk.UnreadOutcome{Settled: true}, d.err
+}
+
+func (d *fakeDesk) CheckNote(_ context.Context, _ engine.ClinicID, _ engine.Lang, text string) (wording.NoteCheck, error) {
+	return wording.NoteCheck{Text: text, Segments: 1, Changed: []string{}, Findings: []string{}}, d.err
 }
 
 func (d *fakeDesk) Messages(context.Context, engine.ClinicID) ([]wording.Preview, error) {

@@ -88,6 +88,8 @@ var choices = map[string][]any{
 		engine.Unavailable, engine.StorageFull, engine.Internal,
 	},
 	"Other.channel":        {engine.SMS, engine.Voice, engine.EmailMail},
+	"Unread.channel":       {engine.SMS, engine.Voice, engine.EmailMail, engine.Page, engine.Desk},
+	"Unread.lang":          {engine.French, engine.English},
 	"Enrolment.channels[]": {engine.SMS, engine.Voice, engine.EmailMail},
 	"Person.channels[]":    {engine.SMS, engine.Voice, engine.EmailMail},
 }

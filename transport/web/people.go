@@ -26,6 +26,25 @@ type Messages struct {
 	Messages []wording.Preview `json:"messages" nullable:"false"`
 }
 
+// UnreadReplies are the replies that wait for a person.
+type UnreadReplies struct {
+	Unread []desk.Unread `json:"unread" nullable:"false"`
+}
+
+type settleRequest struct {
+	ClinicPath
+	Key  string `header:"Idempotency-Key" required:"true" minLength:"8" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$" doc:"made by the caller for each press; the same key twice acts once"`
+	Body desk.UnreadEnd
+}
+
+type noteRequest struct {
+	ClinicPath
+	Body struct {
+		Lang engine.Lang `json:"lang" enum:"fr,en"`
+		Text string      `json:"text" maxLength:"300"`
+	} `nameHint:"NoteText"`
+}
+
 type explainRequest struct {
 	ClinicPath
 	Slot string `path:"slot" maxLength:"128" doc:"a slot's identifier"`
@@ -82,5 +101,27 @@ func (s *Server) peopleCalls(api huma.API) {
 	register(s, api, messages, func(ctx context.Context, q *ClinicPath) (*reply[Messages], error) {
 		list, err := s.cfg.Desk.Messages(ctx, q.id())
 		return answer(Messages{Messages: list}, err)
+	})
+	s.unreadCalls(api)
+}
+
+func (s *Server) unreadCalls(api huma.API) {
+	list := operation(http.MethodGet, "/clinics/{clinic}/unread", "unread", "Replies that nobody could read",
+		"What patients wrote that is no clear answer, the one that waits longest first. At most 500.")
+	register(s, api, list, func(ctx context.Context, q *ClinicPath) (*reply[UnreadReplies], error) {
+		list, err := s.cfg.Desk.Unread(ctx, q.id())
+		return answer(UnreadReplies{Unread: list}, err)
+	})
+
+	settle := operation(http.MethodPost, "/clinics/{clinic}/unread", "settleUnread", "Answer such a reply, or mark it done",
+		"Writes to the person, answers the offer on their behalf, or both; neither marks it done. 404 when somebody settled it before, 409 when the person wrote more meanwhile.")
+	register(s, api, settle, func(ctx context.Context, q *settleRequest) (*reply[desk.UnreadOutcome], error) {
+		return answer(s.cfg.Desk.SettleUnread(ctx, q.id(), callerOf(ctx).ID, q.Key, q.Body))
+	})
+
+	note := operation(http.MethodPost, "/clinics/{clinic}/messages/check", "checkNote", "Read a note before it leaves",
+		"What the text would be as an SMS, how many segments it takes, and what should not be in it.")
+	register(s, api, note, func(ctx context.Context, q *noteRequest) (*reply[wording.NoteCheck], error) {
+		return answer(s.cfg.Desk.CheckNote(ctx, q.id(), q.Body.Lang, q.Body.Text))
 	})
 }

@@ -144,6 +144,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/clinics/{clinic}/messages/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Read a note before it leaves
+         * @description What the text would be as an SMS, how many segments it takes, and what should not be in it.
+         */
+        post: operations["checkNote"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/clinics/{clinic}/patients/{patient}": {
         parameters: {
             query?: never;
@@ -258,6 +278,30 @@ export interface paths {
         get: operations["sync"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clinics/{clinic}/unread": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Replies that nobody could read
+         * @description What patients wrote that is no clear answer, the one that waits longest first. At most 500.
+         */
+        get: operations["unread"];
+        put?: never;
+        /**
+         * Answer such a reply, or mark it done
+         * @description Writes to the person, answers the offer on their behalf, or both; neither marks it done. 404 when somebody settled it before, 409 when the person wrote more meanwhile.
+         */
+        post: operations["settleUnread"];
         delete?: never;
         options?: never;
         head?: never;
@@ -624,6 +668,23 @@ export interface components {
         Messages: {
             messages: components["schemas"]["Preview"][];
         };
+        NoteCheck: {
+            /** @description characters that the short alphabet lacks and that leave as others */
+            changed: string[];
+            /** Format: int64 */
+            characters: number;
+            /** @description what should not be in a text to a patient */
+            findings: string[];
+            /** Format: int64 */
+            segments: number;
+            /** @description as the patient would read it */
+            text: string;
+        };
+        NoteText: {
+            /** @enum {string} */
+            lang: "fr" | "en";
+            text: string;
+        };
         Other: {
             /**
              * @description the quickest that may be used now
@@ -840,6 +901,55 @@ export interface components {
             last: string;
             /** @enum {string} */
             status: "starting" | "healthy" | "suspended" | "checking";
+        };
+        Unread: {
+            can_answer: boolean;
+            /** @enum {string} */
+            channel: "sms" | "voice" | "email" | "page" | "desk";
+            /** Format: int64 */
+            earlier?: number;
+            id: string;
+            /** @enum {string} */
+            lang: "fr" | "en";
+            patient: string;
+            person: string;
+            /** Format: int64 */
+            revision: number;
+            /** Format: date-time */
+            since: string;
+            slot?: string;
+            /** Format: date-time */
+            start?: string;
+            texts: components["schemas"]["UnreadText"][] | null;
+        };
+        UnreadEnd: {
+            /**
+             * @description answers the offer on behalf of the person
+             * @enum {string}
+             */
+            decision?: "yes" | "no";
+            id: string;
+            /**
+             * Format: int64
+             * @description the revision of the message the person was looking at
+             */
+            revision: number;
+            /** @description what is sent to the person */
+            text?: string;
+        };
+        UnreadOutcome: {
+            /** @description what the answer on behalf came to */
+            answer?: string;
+            /** @description false: the answer on behalf came too late; the message is still there */
+            settled: boolean;
+        };
+        UnreadReplies: {
+            unread: components["schemas"]["Unread"][];
+        };
+        UnreadText: {
+            /** Format: date-time */
+            at: string;
+            text: string;
         };
         WaitlistSearch: {
             /** @description next of the page before */
@@ -1094,6 +1204,42 @@ export interface operations {
             };
         };
     };
+    checkNote: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description a clinic's identifier */
+                clinic: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NoteText"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NoteCheck"];
+                };
+            };
+            /** @description What went wrong, as RFC 9457 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     patient: {
         parameters: {
             query?: never;
@@ -1298,6 +1444,77 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Sync"];
+                };
+            };
+            /** @description What went wrong, as RFC 9457 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    unread: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description a clinic's identifier */
+                clinic: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UnreadReplies"];
+                };
+            };
+            /** @description What went wrong, as RFC 9457 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    settleUnread: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description made by the caller for each press; the same key twice acts once */
+                "Idempotency-Key": string;
+            };
+            path: {
+                /** @description a clinic's identifier */
+                clinic: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UnreadEnd"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UnreadOutcome"];
                 };
             };
             /** @description What went wrong, as RFC 9457 */
