@@ -24,7 +24,7 @@ func TestAnswerOnBehalf(t *testing.T) {
 		w.enrol("a", 3, nil)
 		w.wait(10 * time.Second)
 		w.dmes["a"].cancel("S1")
-		w.wait(time.Minute)
+		w.wait(2 * time.Minute)
 		w.says("a", 1, "oui mais pas avant 15 h?")
 		u := w.unreadOf(1)
 		if _, err := w.ends("b", u, "key-0", engine.Yes); engine.CodeOf(err) != engine.NotFound {
