@@ -30,7 +30,7 @@ func (r *Relais) consent(ctx context.Context, in engine.Reply, offer engine.Offe
 		facts = r.facts(r.clinics[s.Clinic], s)
 		lang = cmp.Or(in.Lang, s.Person.Lang)
 		for _, c := range s.Person.Contacts {
-			if in.Channel == engine.EmailMail && c.Email != "" {
+			if in.Channel == engine.EmailMail && c.Email != "" && email == "" {
 				phone, email = "", c.Email
 			}
 			if in.Channel != engine.EmailMail && c.Phone != "" && phone == "" {
@@ -38,8 +38,9 @@ func (r *Relais) consent(ctx context.Context, in engine.Reply, offer engine.Offe
 			}
 		}
 		for _, d := range s.Deliveries {
-			if d.ID == in.Attempt && s.Person.Contacts[d.Contact].Phone != "" {
-				phone = s.Person.Contacts[d.Contact].Phone // the one that was called
+			if d.ID == in.Attempt { // the one that was called or written to
+				c := s.Person.Contacts[d.Contact]
+				phone, email = cmp.Or(c.Phone, phone), cmp.Or(c.Email, email)
 			}
 		}
 	} else if _, last, ok := r.replies.of(phone); ok {

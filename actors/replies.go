@@ -173,8 +173,9 @@ func (r *Relais) Reply(ctx context.Context, in engine.Reply) (engine.Answer, err
 	}
 	r.offers.Ref(offer).Send(offerInput{in: []reach.Input{reach.Replied{Channel: in.Channel}}})
 	answer := say(kind)
-	if in.Channel == engine.SMS && (kind == engine.AnsBooked || kind == engine.AnsRefused) {
-		answer.Text = "" // a message of its own is on its way
+	if in.Channel == engine.SMS && (kind == engine.AnsBooked || kind == engine.AnsRefused) ||
+		in.Channel == engine.EmailMail && kind == engine.AnsBooked {
+		answer.Text = "" // a message of its own is on its way; by mail with the calendar file
 	}
 	return answer, nil
 }

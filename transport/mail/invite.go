@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"bytes"
 	"time"
 
 	ics "github.com/arran4/golang-ical"
@@ -12,27 +13,50 @@ import (
 // and time and nothing else of the visit. Its UID is the booking's, so the same booking sent
 // twice is one entry of the calendar.
 //
-// It is published, not requested (RFC 5546): a request asks for an RSVP, which would go to an
-// address that nobody reads.
-func Invite(booking engine.BookingID, c engine.Clinic, lang engine.Lang, start, end time.Time) []byte {
-	summary, ask := "Rendez-vous : "+c.Name, "Pour modifier ou annuler, appelez la clinique : "+c.Phone
+// It is published, not requested (RFC 5546): a request asks for an RSVP, which the clinic would have
+// to read beside the answer that it has already.
+func (c *Client) Invite(booking engine.BookingID, clinic engine.Clinic, lang engine.Lang, start, end time.Time) []byte {
+	return c.calendar(booking, clinic, lang, start, end, ics.MethodPublish)
+}
+
+// Uninvite writes the calendar file that takes a booking's entry away again: the same UID, the next
+// sequence number, cancelled.
+func (c *Client) Uninvite(booking engine.BookingID, clinic engine.Clinic, lang engine.Lang, start, end time.Time) []byte {
+	return c.calendar(booking, clinic, lang, start, end, ics.MethodCancel)
+}
+
+func (c *Client) calendar(booking engine.BookingID, clinic engine.Clinic, lang engine.Lang, start, end time.Time, method ics.Method) []byte {
+	summary, ask := "Rendez-vous : "+clinic.Name, "Pour modifier ou annuler, appelez la clinique : "+clinic.Phone
 	if lang == engine.English {
-		summary, ask = "Appointment: "+c.Name, "To change or cancel, call the clinic: "+c.Phone
+		summary, ask = "Appointment: "+clinic.Name, "To change or cancel, call the clinic: "+clinic.Phone
 	}
 	cal := ics.NewCalendarFor("Relais")
-	cal.SetMethod(ics.MethodPublish)
+	cal.SetMethod(method)
 	e := cal.AddEvent(string(booking))
 	e.SetDtStampTime(time.Now().UTC())
 	e.SetSequence(0)
 	e.SetStatus(ics.ObjectStatusConfirmed)
+	if method == ics.MethodCancel {
+		e.SetSequence(1)
+		e.SetStatus(ics.ObjectStatusCancelled)
+	}
+	e.SetOrganizer(c.from.Address, ics.WithCN(clinic.Name)) // both methods want one
 	e.SetStartAt(start.UTC())
 	e.SetEndAt(end.UTC())
 	e.SetSummary(summary)
-	if c.Phone != "" {
+	if clinic.Phone != "" {
 		e.SetDescription(ask)
 	}
-	if c.Address != "" {
-		e.SetLocation(c.Address)
+	if clinic.Address != "" {
+		e.SetLocation(clinic.Address)
 	}
 	return []byte(cal.Serialize(ics.WithNewLineWindows))
+}
+
+// methodOf is the method that the message must name beside the file (RFC 6047).
+func methodOf(calendar []byte) string {
+	if bytes.Contains(calendar, []byte("\r\nMETHOD:CANCEL\r\n")) {
+		return string(ics.MethodCancel)
+	}
+	return string(ics.MethodPublish)
 }

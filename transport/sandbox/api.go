@@ -7,6 +7,7 @@ import "time"
 //	GET  /sandbox/api/state                                  State
 //	GET  /sandbox/api/events                                 server-sent events: "thread" (Thread), "dme" (Record), both whole
 //	POST /sandbox/api/threads/{id}/text      {"text":"OUI"}  the person writes an SMS
+//	POST /sandbox/api/mail/{id}              {"text":"OUI"}  the person answers a mail
 //	POST /sandbox/api/calls/{sid}/answer                     picks up
 //	POST /sandbox/api/calls/{sid}/press      {"key":"1"}; a word is spoken instead
 //	POST /sandbox/api/calls/{sid}/hangup
@@ -44,11 +45,12 @@ type Item struct {
 	Kind    string    `json:"kind"` // sms, email, call
 	Mine    bool      `json:"mine"` // written by the person
 	Subject string    `json:"subject,omitempty"`
-	Text    string    `json:"text"`            // the exact SMS; the plain part of a mail
-	HTML    string    `json:"html,omitempty"`  // of a mail; shown in a sandboxed frame
-	Links   []string  `json:"links,omitempty"` // found in the text
-	Status  string    `json:"status"`          // queued, sent, delivered, failed; calls: ringing, live, ended, missed
-	Said    []Line    `json:"said,omitempty"`  // of a call, what was said and pressed
+	Text    string    `json:"text"`               // the exact SMS; the plain part of a mail
+	HTML    string    `json:"html,omitempty"`     // of a mail; shown in a sandboxed frame
+	Links   []string  `json:"links,omitempty"`    // found in the text
+	ReplyTo string    `json:"reply_to,omitempty"` // of a mail: where an answer goes
+	Status  string    `json:"status"`             // queued, sent, delivered, failed; calls: ringing, live, ended, missed
+	Said    []Line    `json:"said,omitempty"`     // of a call, what was said and pressed
 }
 
 // Line is one utterance of a call.

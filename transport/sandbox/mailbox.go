@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"math/big"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -38,8 +39,10 @@ const (
 )
 
 // MailServer is an SMTP server on the loopback. It demands STARTTLS and a password, and puts what
-// it takes on the Wall. Some local parts fail, for trying what then happens: "unknown" does not
-// exist (550), "full" has no room (452), and "greylist" is asked to come back once (451).
+// it takes on the Wall. Some local parts, up to a "+", fail, for trying what then happens: "unknown"
+// does not exist (550), "full" has no room (452), "greylist" is asked to come back once (451), and
+// "gone" is taken and bounces after a moment. Reports (RFC 3464) and what people write go to Relais by SMTP; see
+// SetRoute.
 type MailServer struct {
 	wall     *Wall
 	log      *slog.Logger
@@ -49,9 +52,14 @@ type MailServer struct {
 	password string
 	work     sync.WaitGroup
 
-	mu    sync.Mutex
-	conns int
-	seen  map[string]bool // greylisted addresses that came once
+	outgoing chan struct{}
+	quit     chan struct{}
+
+	mu     sync.Mutex
+	route  string
+	closed bool
+	conns  int
+	seen   map[string]bool // greylisted addresses that came once
 }
 
 const mailUser = "relais"
@@ -75,12 +83,14 @@ func StartMailbox(cfg MailboxConfig) (*MailServer, error) {
 	m := &MailServer{
 		wall: cfg.Wall, log: cfg.Log, listen: l, ca: ca,
 		password: rand.Text(), seen: map[string]bool{},
+		outgoing: make(chan struct{}, maxOutgoing), quit: make(chan struct{}),
 	}
 	s := smtp.NewServer(smtp.BackendFunc(m.session))
 	s.Domain = "localhost"
 	s.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
 	s.MaxMessageBytes, s.MaxRecipients, s.MaxLineLength = maxMail, 1, 2000
 	s.ReadTimeout, s.WriteTimeout = mailTimeout, mailTimeout
+	s.EnableDSN = true
 	s.ErrorLog = discard{}
 	m.server = s
 	m.work.Go(func() {
@@ -105,6 +115,10 @@ func (m *MailServer) Credentials() (user, password string) { return mailUser, m.
 
 // Close stops listening and drops connections.
 func (m *MailServer) Close() error {
+	m.mu.Lock()
+	m.closed = true
+	m.mu.Unlock()
+	close(m.quit)
 	err := m.server.Close()
 	// A server that has not begun to serve does not know its listener yet, and would never end.
 	if e := m.listen.Close(); e != nil && !errors.Is(e, net.ErrClosed) {
@@ -165,7 +179,9 @@ func smtpError(code int, enhanced smtp.EnhancedCode, text string) *smtp.SMTPErro
 type session struct {
 	m        *MailServer
 	signedIn bool
+	from     string
 	to       string
+	notify   bool // when it is in the mailbox
 }
 
 func (s *session) AuthMechanisms() []string { return []string{sasl.Plain} }
@@ -181,17 +197,24 @@ func (s *session) Auth(string) (sasl.Server, error) {
 	}), nil
 }
 
-func (s *session) Mail(string, *smtp.MailOptions) error {
+// failing is the part of an address that says how it fails: "gone" of "gone+3@example.org".
+func failing(address string) string {
+	local, _, _ := strings.Cut(address, "@")
+	word, _, _ := strings.Cut(local, "+")
+	return word
+}
+
+func (s *session) Mail(from string, _ *smtp.MailOptions) error {
 	if !s.signedIn {
 		return smtpError(530, smtp.EnhancedCode{5, 7, 0}, "Authentication required")
 	}
+	s.from = from
 	return nil
 }
 
-func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
+func (s *session) Rcpt(to string, opts *smtp.RcptOptions) error {
 	to = strings.ToLower(to)
-	local, _, _ := strings.Cut(to, "@")
-	switch local {
+	switch failing(to) {
 	case "unknown":
 		return smtpError(550, smtp.EnhancedCode{5, 1, 1}, "No such mailbox")
 	case "full":
@@ -207,7 +230,7 @@ func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 			return smtpError(451, smtp.EnhancedCode{4, 7, 1}, "Greylisted, come back later")
 		}
 	}
-	s.to = to
+	s.to, s.notify = to, opts != nil && slices.Contains(opts.Notify, smtp.DSNNotifySuccess)
 	return nil
 }
 
@@ -219,11 +242,18 @@ func (s *session) Data(r io.Reader) error {
 	if err != nil {
 		return smtpError(554, smtp.EnhancedCode{5, 6, 0}, "The message cannot be read")
 	}
+	switch {
+	case failing(s.to) == "gone":
+		it.Status = "failed"
+		s.m.report(s.from, s.to, "failed", "5.1.1")
+	case s.notify:
+		s.m.report(s.from, s.to, "delivered", "2.0.0")
+	}
 	s.m.wall.add(s.to, it)
 	return nil
 }
 
-func (s *session) Reset() { s.to = "" }
+func (s *session) Reset() { s.from, s.to, s.notify = "", "", false }
 
 func (s *session) Logout() error {
 	s.m.mu.Lock()

@@ -34,6 +34,9 @@ func readMail(r io.Reader) (Item, error) {
 		subject = m.Header.Get("Subject")
 	}
 	it := Item{ID: newSID("EM"), Kind: "email", Subject: subject, Status: "delivered"}
+	if to, err := mail.ParseAddress(m.Header.Get("Reply-To")); err == nil {
+		it.ReplyTo = to.Address
+	}
 	p := &parts{item: &it, left: maxParts}
 	if err := p.read(textproto.MIMEHeader(m.Header), m.Body, 0); err != nil {
 		return Item{}, err

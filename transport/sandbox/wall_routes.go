@@ -48,6 +48,15 @@ func Handler(w *Wall, c *CarrierServer, dme *DME) http.Handler {
 	return http.NewCrossOriginProtection().Handler(mux)
 }
 
+// MailHandler serves /sandbox/api/mail/.
+func MailHandler(m *MailServer) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /sandbox/api/mail/{id}", do(func(r *http.Request, in struct{ Text string }) error {
+		return m.Reply(r.PathValue("id"), in.Text)
+	}))
+	return http.NewCrossOriginProtection().Handler(mux)
+}
+
 func (p *pages) state(w http.ResponseWriter, _ *http.Request) {
 	s := State{Threads: p.wall.Threads(), Records: []Record{}, Carrier: p.carrier.Faults()}
 	if p.dme != nil {

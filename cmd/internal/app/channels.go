@@ -3,9 +3,6 @@ package app
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -13,7 +10,6 @@ import (
 	"relais/actors"
 	"relais/engine"
 	"relais/engine/health"
-	"relais/transport/mail"
 	"relais/transport/twilio"
 )
 
@@ -23,6 +19,7 @@ func (p *program) openChannels(opt *actors.Options) error {
 		engine.SMS: notConfigured{}, engine.Voice: notConfigured{}, engine.EmailMail: notConfigured{},
 	}
 	opt.Caller = notConfigured{}
+	opt.Invite = func(engine.BookingID, engine.Clinic, engine.Lang, time.Time, time.Time) []byte { return nil }
 	if t := p.cfg.Twilio; t != nil {
 		texts, err := twilio.New(twilio.Config{
 			AccountSID: t.AccountSID, AuthToken: string(t.AuthToken), From: t.From, MessagingService: t.MessagingService,
@@ -37,13 +34,9 @@ func (p *program) openChannels(opt *actors.Options) error {
 		opt.Senders[engine.SMS], opt.Senders[engine.Voice], opt.Caller = texts, texts, texts
 	}
 	if m := p.cfg.Mail; m != nil {
-		client, err := newMail(m)
-		if err != nil {
+		if err := p.openMail(m, opt); err != nil {
 			return err
 		}
-		p.mail = client
-		p.closers = append(p.closers, client.Close)
-		opt.Senders[engine.EmailMail] = client
 	}
 	return nil
 }
@@ -62,21 +55,6 @@ func (p *program) mountChannels() error {
 	}
 	p.web.Mount("/hooks/twilio/", hooks)
 	return nil
-}
-
-func newMail(m *MailConfig) (*mail.Client, error) {
-	cfg := mail.Config{
-		Host: m.Host, Port: m.Port, Username: m.Username, Password: string(m.Password),
-		TLS: map[string]mail.TLS{"starttls": mail.StartTLS, "tls": mail.Implicit, "none": mail.NoTLS}[m.TLS], From: m.From,
-	}
-	if m.CAFile != "" {
-		pem, err := os.ReadFile(filepath.Clean(m.CAFile))
-		if err != nil {
-			return nil, fmt.Errorf("read the mail server's authority: %w", err)
-		}
-		cfg.CA = pem
-	}
-	return mail.New(cfg)
 }
 
 // alarm tells a clinic's technical contact that its record system cannot be trusted, or can again.

@@ -1,9 +1,16 @@
 package app
 
 import (
+	"net"
 	"net/mail"
 	"os"
+	"regexp"
+	"strconv"
+	"strings"
 )
+
+// domain is a name of the DNS in small letters.
+var domain = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 func (c *checker) twilio(t *TwilioConfig) {
 	if !account.MatchString(t.AccountSID) {
@@ -44,9 +51,54 @@ func (c *checker) mail(m *MailConfig) {
 	if (m.Username == "") != (m.Password == "") && !c.spoken("mail.password") {
 		c.say("mail.username", "and mail.password go together; give both or neither.")
 	}
-	if m.CAFile != "" {
-		if _, err := os.Stat(m.CAFile); err != nil {
-			c.say("mail.ca_file", "cannot be opened; name a PEM file that relais may read.")
-		}
+	c.pemFile("mail.ca_file", m.CAFile)
+	if m.DKIM != nil {
+		c.dkim(m.DKIM)
 	}
+	if m.Inbound != nil {
+		c.inbound(m.Inbound)
+	}
+}
+
+func (c *checker) pemFile(setting, name string) {
+	if name == "" {
+		return
+	}
+	if _, err := os.Stat(name); err != nil {
+		c.say(setting, "cannot be opened; name a PEM file that relais may read.")
+	}
+}
+
+func (c *checker) dkim(d *DKIMConfig) {
+	if !domain.MatchString(d.Domain) {
+		c.say("mail.dkim.domain", "is not a domain; write the one of mail.from, for example example.org.")
+	}
+	if !domain.MatchString(d.Selector) {
+		c.say("mail.dkim.selector", "is not a selector; write the name before ._domainkey in the DNS, for example relais2026.")
+	}
+	if d.KeyFile == "" {
+		c.say("mail.dkim.key_file", "is missing; name the PEM file of the private key.")
+	}
+	c.pemFile("mail.dkim.key_file", d.KeyFile)
+}
+
+func (c *checker) inbound(i *InboundConfig) {
+	host, port, err := net.SplitHostPort(i.Addr)
+	if n, e := strconv.Atoi(port); err != nil || e != nil || n < 0 || n > 65535 {
+		c.say("mail.inbound.addr", "is %q; write a host and a port, for example :2525.", i.Addr)
+	}
+	if !domain.MatchString(i.Domain) || !strings.Contains(i.Domain, ".") {
+		c.say("mail.inbound.domain", "is not a domain; write the one whose mail comes to mail.inbound.addr, for example reponses.example.org.")
+	}
+	if len(i.Secret) < 16 {
+		c.say("mail.inbound.secret", "is shorter than 16 characters; it signs the addresses that bounces and replies go to.")
+	}
+	if (i.CertFile == "") != (i.KeyFile == "") {
+		c.say("mail.inbound.cert_file", "and mail.inbound.key_file go together; give both or neither.")
+	}
+	if i.CertFile == "" && err == nil && !isLoopback(host) {
+		c.say("mail.inbound.cert_file", "is missing; without a certificate mail.inbound.addr can only be of this machine, for example localhost:2525.")
+	}
+	c.pemFile("mail.inbound.cert_file", i.CertFile)
+	c.pemFile("mail.inbound.key_file", i.KeyFile)
 }

@@ -20,6 +20,25 @@ type MailConfig struct {
 	From     string `yaml:"from"`    // "Clinic <rdv@example.org>"
 	TLS      string `yaml:"tls"`     // starttls, tls, none
 	CAFile   string `yaml:"ca_file"` // empty: the machine's
+
+	DKIM    *DKIMConfig    `yaml:"dkim"`    // nil: the server signs, or nobody
+	Inbound *InboundConfig `yaml:"inbound"` // nil: bounces and replies go to From
+}
+
+// DKIMConfig is what mail is signed with.
+type DKIMConfig struct {
+	Domain   string `yaml:"domain"`
+	Selector string `yaml:"selector"`
+	KeyFile  string `yaml:"key_file"` // PEM
+}
+
+// InboundConfig is where bounces and replies come in.
+type InboundConfig struct {
+	Addr     string `yaml:"addr"`
+	Domain   string `yaml:"domain"`
+	Secret   Secret `yaml:"secret"`    // signs the addresses
+	CertFile string `yaml:"cert_file"` // PEM, of STARTTLS; empty: in the clear, on this machine only
+	KeyFile  string `yaml:"key_file"`
 }
 
 func (t *TwilioConfig) setDefaults() { *t = TwilioConfig{TextsPerSecond: 1, CallsPerSecond: 1} }

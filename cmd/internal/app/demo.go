@@ -47,6 +47,7 @@ func runDemo(ctx context.Context, opt DemoOptions, out io.Writer) error {
 		return err
 	}
 	defer p.close()
+	p.web.Mount("/sandbox/api/mail/", sandbox.MailHandler(world.mailbox))
 	p.web.Mount("/sandbox/api/", sandbox.Handler(world.wall, world.carrier, world.dme))
 	p.stopping = append(p.stopping, world.wall.DropWatchers)
 	if err := p.start(ctx); err != nil {
@@ -55,6 +56,7 @@ func runDemo(ctx context.Context, opt DemoOptions, out io.Writer) error {
 	if err := world.enrol(ctx, p); err != nil {
 		return err
 	}
+	world.mailbox.SetRoute(p.inbound.Addr().String())
 	world.carrier.SetSmsURL(base + "/hooks/twilio/sms")
 	world.dme.SetTrickle(!opt.Quiet)
 	go world.dme.Trickle(ctx, trickleEvery)
@@ -220,7 +222,8 @@ func (w *world) config(opt DemoOptions, base string) Config {
 	_ = os.WriteFile(ca, w.mailbox.CA(), 0o600) // a missing file is reported when it is read
 	cfg.Mail = &MailConfig{
 		Host: host, Port: port, Username: user, Password: Secret(password), TLS: "starttls", CAFile: ca,
-		From: "Relais <offres@relais.example>",
+		From:    "Relais <offres@relais.example>",
+		Inbound: &InboundConfig{Addr: "127.0.0.1:0", Domain: "retour.relais.example", Secret: Secret(rand.Text())},
 	}
 	for _, c := range demoClinics(opt) {
 		c.DME.FHIR = &FHIRConfig{

@@ -51,6 +51,9 @@ func makePeople(seed uint64, n int, now time.Time) demoPeople {
 		area := []string{"514", "438", "450", "579", "418", "581", "819", "873", "367", "263"}[i%10]
 		phone := engine.Phone(fmt.Sprintf("+1%s555%04d", area, 101+i/10)) // 555-01xx is kept for stories
 		mail := engine.Email(fmt.Sprintf("%s.%d@courriel.example", ascii(p.Given), i+1))
+		if i%60 == 11 {
+			mail = engine.Email(fmt.Sprintf("gone+%d@courriel.example", i+1)) // taken, then bounces
+		}
 		p.Contacts = contacts(r.IntN(20), phone, mail)
 		d.patients = append(d.patients, p)
 		d.entries = append(d.entries, entryFor(r, i, c, p, now))

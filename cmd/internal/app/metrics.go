@@ -12,6 +12,7 @@ import (
 	"relais/engine/health"
 	"relais/engine/reach"
 	"relais/storage/bolt"
+	"relais/transport/mail"
 )
 
 // metrics is everything that operators watch. docs/metrics.md says what each one means. No label
@@ -41,6 +42,7 @@ type metrics struct {
 	requests     *prometheus.HistogramVec
 	limited      *prometheus.CounterVec
 	refused      *prometheus.CounterVec
+	mailIn       *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -88,6 +90,10 @@ func newMetrics() *metrics {
 		requests:     histogram("relais_http_request_seconds", "Requests by route.", quick, "route", "method", "status"),
 		limited:      counter("relais_limited_total", "Requests refused by a limit.", "what"),
 		refused:      counter("relais_webhooks_refused_total", "Webhooks without the right signature or secret.", "source"),
+	}
+	m.mailIn = counter("relais_mail_in_total", "Mails, recipients and connections that came in, by what they came to.", "what")
+	for _, what := range mail.Words() {
+		m.mailIn.WithLabelValues(what)
 	}
 	registry.MustRegister(m.batch, m.stale, m.feedClients)
 	m.refused.WithLabelValues("twilio")

@@ -70,10 +70,13 @@ type program struct {
 	web      *web.Server
 	texts    *twilio.Client // nil: not configured
 	mail     *mail.Client   // nil: not configured
+	inbound  *mail.Inbound  // nil: mail does not come in
 	dmes     map[engine.ClinicID]recordSystem
 	closers  []func()
 	stopping []func() // called when the server stops, to end what streams
 	password string   // of the account that was just made
+
+	addresses *mail.Addresses // of bounces and replies; nil: mail does not come in
 }
 
 // assemble opens the store and joins all parts; nothing runs yet.
@@ -88,8 +91,8 @@ func assemble(ctx context.Context, cfg Config, log *slog.Logger, sandbox bool) (
 		return p, err
 	}
 	opt := actors.Options{
-		Store: p.store,
-		Links: links(cfg.PublicURL), Invite: mail.Invite,
+		Store:   p.store,
+		Links:   links(cfg.PublicURL),
 		Metrics: clinicMetrics{p.metrics, p.alarm}, Observer: actorFaults{p.metrics}, Logger: log,
 		Retention: time.Duration(cfg.Retention),
 	}
@@ -166,6 +169,9 @@ func (p *program) start(ctx context.Context) error {
 	if err := p.relais.Start(ctx); err != nil {
 		return err
 	}
+	if err := p.takeMail(); err != nil {
+		return err
+	}
 	p.subscribeAll(ctx)
 	return p.ensureAccount(ctx)
 }
@@ -226,6 +232,7 @@ func (p *program) serve(ctx context.Context, listen net.Listener) error {
 	if e := server.Shutdown(stop); e != nil {
 		_ = server.Close()
 	}
+	p.stopMail()
 	if stuck := p.relais.Stop(stop); len(stuck) > 0 {
 		p.log.Warn("some work did not stop in time; it is in the store and goes on at the next start", "stuck", len(stuck))
 	}
@@ -238,6 +245,7 @@ func (p *program) serve(ctx context.Context, listen net.Listener) error {
 }
 
 func (p *program) close() {
+	p.stopMail()
 	if p.relais != nil { // start failed: nothing is under way
 		ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
 		defer cancel()
