@@ -17,48 +17,64 @@ import (
 // between reading and writing it.
 const writeTries = 3
 
-// Book gives the slot to the patient, on the condition that it is still free, in one transaction.
-// Calling it again with the same ID, also after an unknown outcome, books once. The faults that
-// are final are DMEConflict (somebody else has the slot, or it moved) and DMERejected.
+// Book gives the slot to the patient, on the condition that it is still free. Calling it again with
+// the same ID, also after an unknown outcome, books once. The faults that are final are DMEConflict
+// (somebody else has the slot, or it moved) and DMERejected.
 func (c *Client) Book(ctx context.Context, b engine.Booking) (engine.Booked, error) {
 	if !isSource(b.Patient) || !isSource(b.Slot.Source) || b.ID == "" {
 		return engine.Booked{}, failure(engine.DMERejected, "The booking names no patient or slot that the record system can know.")
 	}
-	if err := c.needTransactions(ctx); err != nil {
+	can, err := c.can(ctx)
+	if err != nil {
 		return engine.Booked{}, err
 	}
 	// Looking for an earlier success comes first: without it a retry after a timeout would find
 	// the slot busy and take our own booking for somebody else's.
-	if booked, err := c.own(ctx, b); err != nil || booked != nil {
-		return deref(booked), err
+	if booked, err := c.own(ctx, b); err != nil {
+		return engine.Booked{}, err
+	} else if booked != nil {
+		return c.confirm(ctx, b, booked.Appointment, can)
 	}
-	for range writeTries {
+	version := ""
+	for n := 0; ; n++ {
 		slot, err := c.bookable(ctx, b)
+		if fault(err) == engine.DMEConflict {
+			return c.unlessOwn(ctx, b, can, err)
+		}
 		if err != nil {
-			if fault(err) == engine.DMEConflict {
-				return c.unlessOwn(ctx, b, err)
-			}
 			return engine.Booked{}, err
 		}
-		source, err := c.write(ctx, b, slot)
+		source, err := c.write(ctx, b, slot, can)
 		if err == nil {
-			return c.verify(ctx, b, source)
+			return c.confirm(ctx, b, source, can)
 		}
 		if fault(err) != engine.DMEConflict {
 			return engine.Booked{}, err
 		}
-		if booked, err := c.own(ctx, b); err != nil || booked != nil {
-			return deref(booked), err
+		if booked, err := c.own(ctx, b); err != nil {
+			return engine.Booked{}, err
+		} else if booked != nil {
+			return c.confirm(ctx, b, booked.Appointment, can)
+		}
+		same := slot.Meta.VersionID == version
+		version = slot.Meta.VersionID
+		if n+1 >= writeTries && !same {
+			return engine.Booked{}, failure(engine.DMEConflict, "The slot kept changing while it was being booked.")
+		}
+		if !pause(ctx, n) {
+			return engine.Booked{}, contradiction(err)
 		}
 	}
-	return engine.Booked{}, failure(engine.DMEConflict, "The slot kept changing while it was being booked.")
 }
 
-func deref(b *engine.Booked) engine.Booked {
-	if b == nil {
-		return engine.Booked{}
+// contradiction is said of a slot that cannot be written although it shows as it was when it was
+// read. A version that moved unseen is a copy that lags, and may hide our own booking; any other
+// conflict is the record system's own rule.
+func contradiction(err error) error {
+	if mayLag(err) {
+		return failure(engine.DMEError, "The record system refuses a write because of a newer state that it does not show.")
 	}
-	return *b
+	return err
 }
 
 func fault(err error) engine.DMEFault {
@@ -66,46 +82,6 @@ func fault(err error) engine.DMEFault {
 		return f.Fault
 	}
 	return ""
-}
-
-// needTransactions asks the server once what it can do. A server that says nothing about
-// interactions of the whole system is believed to follow R4.
-func (c *Client) needTransactions(ctx context.Context) error {
-	c.mu.Lock()
-	sure := c.transactions
-	c.mu.Unlock()
-	if sure {
-		return nil
-	}
-	r, err := c.do(ctx, call{method: http.MethodGet, path: "metadata"})
-	if err != nil {
-		return err
-	}
-	var statement struct {
-		Type string `json:"resourceType"`
-		Rest []struct {
-			Interaction []struct {
-				Code string `json:"code"`
-			} `json:"interaction"`
-		} `json:"rest"`
-	}
-	if r.status >= 300 || json.Unmarshal(r.body, &statement) != nil || statement.Type != "CapabilityStatement" {
-		return failure(engine.DMEMalformed, "The record system does not say what it can do.")
-	}
-	declared := false
-	for _, rest := range statement.Rest {
-		for _, i := range rest.Interaction {
-			declared = true
-			sure = sure || i.Code == "transaction"
-		}
-	}
-	if declared && !sure {
-		return failure(engine.DMERejected, "The record system does not carry out transactions, so a booking cannot be made safe.")
-	}
-	c.mu.Lock()
-	c.transactions = true
-	c.mu.Unlock()
-	return nil
 }
 
 // own looks for the appointment that an earlier call with this ID has made. It returns nil when
@@ -135,23 +111,29 @@ func (c *Client) own(ctx context.Context, b engine.Booking) (*engine.Booked, err
 	return nil, nil //nolint:nilnil // no booking and no failure
 }
 
-// unlessOwn looks on the slot itself before it calls a conflict final: a search by identifier can
-// lag behind a booking that was just made.
-func (c *Client) unlessOwn(ctx context.Context, b engine.Booking, conflict error) (engine.Booked, error) {
-	list, err := c.search(ctx, "Appointment", url.Values{"slot": {b.Slot.Source}})
-	if err != nil {
-		return engine.Booked{}, err
-	}
-	for _, r := range list.list {
-		f, err := c.appointmentFact(r)
+// unlessOwn looks on the slot itself before it calls a conflict final: a search can lag behind a
+// booking that was just made, and then shows a slot that is busy with nobody on it.
+func (c *Client) unlessOwn(ctx context.Context, b engine.Booking, can abilities, conflict error) (engine.Booked, error) {
+	for n := 0; ; n++ {
+		others := false
+		list, err := c.search(ctx, "Appointment", url.Values{"slot": {b.Slot.Source}})
 		if err != nil {
 			return engine.Booked{}, err
 		}
-		if f.Live && f.Booking == b.ID {
-			return engine.Booked{Appointment: f.Source}, nil
+		for _, r := range list.list {
+			f, err := c.appointmentFact(r)
+			if err != nil {
+				return engine.Booked{}, err
+			}
+			if f.Live && f.Booking == b.ID {
+				return c.confirm(ctx, b, f.Source, can)
+			}
+			others = others || f.Live
+		}
+		if others || !mayLag(conflict) || !pause(ctx, n) {
+			return engine.Booked{}, conflict
 		}
 	}
-	return engine.Booked{}, conflict
 }
 
 // bookable reads the slot and says whether it can be booked, as a conflict when it cannot.
@@ -163,9 +145,6 @@ func (c *Client) bookable(ctx context.Context, b engine.Booking) (resource, erro
 	if !there {
 		return resource{}, failure(engine.DMEConflict, "The slot is gone.")
 	}
-	if slot.Meta.VersionID == "" {
-		return resource{}, failure(engine.DMERejected, "The record system gives slots no versions, so a booking cannot be made safe.")
-	}
 	v, err := view[slotView](slot)
 	if err != nil {
 		return resource{}, err
@@ -174,8 +153,10 @@ func (c *Client) bookable(ctx context.Context, b engine.Booking) (resource, erro
 		return resource{}, failure(engine.DMEConflict, "The slot was moved to another time.")
 	}
 	switch status := c.slotStatus(v.Status); {
-	case status == engine.SlotFree:
+	case status == engine.SlotFree, v.held() == string(b.ID):
 	case status == engine.SlotBusy && c.cfg.FreeByAppointment:
+	case status == engine.SlotBusy:
+		return resource{}, &lagged{failure(engine.DMEConflict, "The slot is not free any more.")}
 	default:
 		return resource{}, failure(engine.DMEConflict, "The slot is not free any more.")
 	}
@@ -208,12 +189,9 @@ func (c *Client) liveOn(ctx context.Context, slotSource string) ([]string, error
 	return out, nil
 }
 
-// write makes the transaction and returns the source of the appointment, when the server says.
-func (c *Client) write(ctx context.Context, b engine.Booking, slot resource) (string, error) {
-	busy, err := slot.with(map[string]any{"status": "busy"})
-	if err != nil {
-		return "", err
-	}
+// write books the slot as it was read and returns the source of the appointment, when the server
+// says.
+func (c *Client) write(ctx context.Context, b engine.Booking, slot resource, can abilities) (string, error) {
 	v, err := view[slotView](slot)
 	if err != nil {
 		return "", err
@@ -222,20 +200,34 @@ func (c *Client) write(ctx context.Context, b engine.Booking, slot resource) (st
 	if err != nil {
 		return "", failure(engine.DMERejected, "The booking cannot be written.")
 	}
+	if !can.transactions {
+		return c.writeInSteps(ctx, b, slot, appointment)
+	}
+	busy, err := slot.with(map[string]any{"status": "busy"})
+	if err != nil {
+		return "", err
+	}
 	responses, err := c.transact(ctx, []entry{
-		{Resource: busy, Request: &request{Method: http.MethodPut, URL: slot.source(), IfMatch: slot.etag()}},
-		{Resource: appointment, Request: &request{
-			Method: http.MethodPost, URL: "Appointment",
-			IfNoneExist: url.Values{"identifier": {identifierToken(BookingSystem, string(b.ID))}}.Encode(),
-		}},
+		{Resource: busy, Request: conditional(slot)},
+		{Resource: appointment, Request: &request{Method: http.MethodPost, URL: "Appointment", IfNoneExist: sameBooking(b)}},
 	})
 	if err != nil {
 		return "", err
 	}
-	if source := c.source(responses[1]); isSource(source) && strings.HasPrefix(source, "Appointment/") {
-		return source, nil
+	return c.appointmentAt(responses[1].Location), nil
+}
+
+// sameBooking is the search for the appointment of a booking.
+func sameBooking(b engine.Booking) string {
+	return url.Values{"identifier": {identifierToken(BookingSystem, string(b.ID))}}.Encode()
+}
+
+// appointmentAt reduces a Location to an appointment's source, or "".
+func (c *Client) appointmentAt(location string) string {
+	if source := c.source(location); isSource(source) && strings.HasPrefix(source, "Appointment/") {
+		return source
 	}
-	return "", nil
+	return ""
 }
 
 func (c *Client) appointment(b engine.Booking, slot slotView) map[string]any {
@@ -261,8 +253,8 @@ func (c *Client) appointment(b engine.Booking, slot slotView) map[string]any {
 	}
 }
 
-// transact carries out a transaction and returns the location of each entry's result.
-func (c *Client) transact(ctx context.Context, entries []entry) ([]string, error) {
+// transact carries out a transaction and returns what came of each entry.
+func (c *Client) transact(ctx context.Context, entries []entry) ([]response, error) {
 	body, err := json.Marshal(bundle{ResourceType: "Bundle", Type: "transaction", Entry: entries})
 	if err != nil {
 		return nil, failure(engine.DMERejected, "The transaction cannot be written.")
@@ -281,34 +273,69 @@ func (c *Client) transact(ctx context.Context, entries []entry) ([]string, error
 	if len(b.Entry) != len(entries) {
 		return nil, failure(engine.DMEMalformed, "The record system answered %d of %d parts of a transaction.", len(b.Entry), len(entries))
 	}
-	var locations []string
+	var responses []response
 	for _, e := range b.Entry {
 		// All or nothing is what a transaction means: a part that failed inside a success leaves
 		// the schedule in a state that nobody can vouch for.
 		if e.Response == nil || !strings.HasPrefix(e.Response.Status, "2") {
 			return nil, failure(engine.DMEMalformed, "The record system carried out a transaction in part.")
 		}
-		locations = append(locations, e.Response.Location)
+		responses = append(responses, *e.Response)
+		if source := c.source(e.Response.Location); isSource(source) {
+			c.note(source, instant(e.Response.LastModified))
+		}
 	}
-	return locations, nil
+	return responses, nil
 }
 
-// verify reads the appointment back: "booked" is said only when the record system shows it.
-func (c *Client) verify(ctx context.Context, b engine.Booking, source string) (engine.Booked, error) {
-	if source == "" {
-		booked, err := c.own(ctx, b)
-		if err == nil && booked == nil {
-			err = failure(engine.DMEMalformed, "The record system accepted the booking and does not show it.")
-		}
-		return deref(booked), err
-	}
-	r, there, err := c.read(ctx, source)
+// confirm reads a booking back: "booked" is said only when the record system shows it, alone on its
+// slot. Where two writers got through at once, ours gives way.
+func (c *Client) confirm(ctx context.Context, b engine.Booking, source string, can abilities) (engine.Booked, error) {
+	booked, err := c.readBack(ctx, b, source)
 	if err != nil {
 		return engine.Booked{}, err
 	}
-	if !there {
-		return engine.Booked{}, failure(engine.DMEMalformed, "The record system accepted the booking and does not show it.")
+	if !can.transactions {
+		if err := c.finish(ctx, b); err != nil {
+			return engine.Booked{}, err
+		}
 	}
+	live, err := c.liveOn(ctx, b.Slot.Source)
+	if err != nil {
+		return engine.Booked{}, err
+	}
+	if slices.ContainsFunc(live, func(s string) bool { return s != booked.Appointment }) {
+		if err := c.Cancel(ctx, booked.Appointment); err != nil {
+			return engine.Booked{}, err
+		}
+		return engine.Booked{}, failure(engine.DMEConflict, "Another appointment was written on the slot at the same moment; ours was taken back.")
+	}
+	return booked, nil
+}
+
+// readBack reads what was written, with patience for a copy that lags.
+func (c *Client) readBack(ctx context.Context, b engine.Booking, source string) (engine.Booked, error) {
+	for n := 0; ; n++ {
+		if source == "" {
+			booked, err := c.own(ctx, b)
+			if err != nil {
+				return engine.Booked{}, err
+			}
+			if booked != nil {
+				return *booked, nil
+			}
+		} else if r, there, err := c.read(ctx, source); err != nil {
+			return engine.Booked{}, err
+		} else if there {
+			return c.asBooked(b, r)
+		}
+		if !pause(ctx, n) {
+			return engine.Booked{}, failure(engine.DMEError, "The record system accepted the booking and does not show it.")
+		}
+	}
+}
+
+func (c *Client) asBooked(b engine.Booking, r resource) (engine.Booked, error) {
 	f, err := c.appointmentFact(r)
 	if err != nil {
 		return engine.Booked{}, err
@@ -320,77 +347,4 @@ func (c *Client) verify(ctx context.Context, b engine.Booking, source string) (e
 		return engine.Booked{}, failure(engine.DMEConflict, "The booking was made and cancelled since.")
 	}
 	return engine.Booked{Appointment: f.Source}, nil
-}
-
-// Cancel cancels an appointment and frees its slots, in one transaction. An appointment that is
-// not live any more, or not there, is a success.
-func (c *Client) Cancel(ctx context.Context, appointmentSource string) error {
-	var last error
-	for range writeTries {
-		r, there, err := c.read(ctx, appointmentSource)
-		if err != nil || !there {
-			return err
-		}
-		f, err := c.appointmentFact(r)
-		if err != nil || !f.Live {
-			return err
-		}
-		if err := c.needTransactions(ctx); err != nil {
-			return err
-		}
-		entries, err := c.cancellation(ctx, r, f)
-		if err != nil {
-			return err
-		}
-		if _, last = c.transact(ctx, entries); fault(last) != engine.DMEConflict {
-			return last
-		}
-	}
-	return last
-}
-
-func (c *Client) cancellation(ctx context.Context, r resource, f engine.AppointmentFact) ([]entry, error) {
-	cancelled, err := r.with(map[string]any{"status": "cancelled", "cancelationReason": map[string]any{
-		"coding": []any{map[string]any{"system": "http://terminology.hl7.org/CodeSystem/appointment-cancellation-reason", "code": "pat"}},
-	}})
-	if err != nil {
-		return nil, err
-	}
-	entries := []entry{{Resource: cancelled, Request: conditional(r)}}
-	for _, source := range f.Slots {
-		slot, there, err := c.read(ctx, source)
-		if err != nil {
-			return nil, err
-		}
-		if !there {
-			continue
-		}
-		v, err := view[slotView](slot)
-		if err != nil {
-			return nil, err
-		}
-		others, err := c.liveOn(ctx, source)
-		if err != nil {
-			return nil, err
-		}
-		others = slices.DeleteFunc(others, func(s string) bool { return s == f.Source })
-		if c.slotStatus(v.Status) != engine.SlotBusy || len(others) > 0 {
-			continue
-		}
-		free, err := slot.with(map[string]any{"status": "free"})
-		if err != nil {
-			return nil, err
-		}
-		entries = append(entries, entry{Resource: free, Request: conditional(slot)})
-	}
-	return entries, nil
-}
-
-// conditional writes a resource over the version that was read, when the server gives versions.
-func conditional(r resource) *request {
-	out := &request{Method: http.MethodPut, URL: r.source()}
-	if r.Meta.VersionID != "" {
-		out.IfMatch = r.etag()
-	}
-	return out
 }

@@ -57,12 +57,11 @@ func wrong(err error) (engine.Verdict, string) {
 }
 
 func (k *checker) reach(ctx context.Context) (engine.Verdict, string) {
-	r, err := k.c.do(ctx, call{method: http.MethodGet, path: "metadata"})
+	r, err := k.c.exchange(ctx, call{method: http.MethodGet, path: "metadata", bare: true})
 	switch {
-	case fault(err) == engine.DMESignIn && r.status != 0: // it answers; the next step says more
 	case err != nil:
 		return wrong(err)
-	case r.status >= 300:
+	case r.status == http.StatusNotFound, r.status < 400 && r.status >= 300:
 		return engine.CheckFailed, "There is a server, but no FHIR under this base URL."
 	}
 	return engine.CheckOK, "The server answers."

@@ -39,16 +39,21 @@ const (
 type Config struct {
 	Clinic  engine.ClinicID
 	BaseURL string // of the FHIR server, for example "https://dme.example/fhir"
-	// Token gives the bearer token of each request; nil sends none.
-	Token func(context.Context) (string, error)
-	// HTTPClient replaces the client that New makes; CA is not used then.
+	SignIn  SignIn // nil: none
+	// HTTPClient replaces the client that New makes; CA and ClientCertificate are not used then.
 	HTTPClient *http.Client
 	CA         *x509.CertPool // nil: the system's
-	Timeout    time.Duration  // of one request; 0: 10 s
-	PageSize   int            // resources a page; 0: 500
+	// ClientCertificate is asked for our certificate at each handshake in which the server wants
+	// one (mutual TLS); nil: there is none.
+	ClientCertificate func(*tls.CertificateRequestInfo) (*tls.Certificate, error)
+	Timeout           time.Duration // of one request; 0: 10 s
+	PageSize          int           // resources a page; 0: 500
 	// Overlap is how far each look for changes reaches back before the last one, for servers
 	// whose commits become visible out of order; 0: 5 s.
 	Overlap time.Duration
+	// Topics are the canonical addresses of the topics to subscribe to, on a server that has them
+	// (R5 Backport); empty: R4 criteria.
+	Topics []string
 	// Location restricts the clinic to the schedules that name this place ("Location/3"), when
 	// the server holds several clinics.
 	Location string
@@ -72,10 +77,16 @@ type Client struct {
 	base *url.URL
 	http *http.Client
 
-	mu           sync.Mutex
-	schedules    map[string]schedule
-	transactions bool // the server was seen to carry out transactions
+	mu        sync.Mutex
+	schedules map[string]schedule
+	known     *abilities // replaced, never written to; nil: nothing was learned yet
+	seen      map[string]sight
+	push      string // how the record system tells us of changes
+	missed    bool   // a notification was lost: the next look is a full one
+	window    span   // of the last Snapshot
 }
+
+type span struct{ from, until time.Time }
 
 // New checks the configuration; it does not call the server.
 func New(cfg Config) (*Client, error) {
@@ -98,19 +109,19 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	c := &Client{cfg: cfg, base: base, http: cfg.HTTPClient}
+	c := &Client{cfg: cfg, base: base, http: cfg.HTTPClient, seen: map[string]sight{}, push: pushNone}
 	if c.http == nil {
-		c.http = newHTTPClient(cfg.CA)
+		c.http = newHTTPClient(&cfg)
 	}
 	return c, nil
 }
 
-func newHTTPClient(ca *x509.CertPool) *http.Client {
+func newHTTPClient(cfg *Config) *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
 			DialContext:            (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
-			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: ca},
+			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.CA, GetClientCertificate: cfg.ClientCertificate},
 			TLSHandshakeTimeout:    5 * time.Second,
 			ForceAttemptHTTP2:      true,
 			MaxIdleConns:           32,
@@ -134,46 +145,39 @@ type reply struct {
 	body   []byte
 	date   time.Time     // the server's clock, zero when it does not say
 	skew   time.Duration // the server's clock minus ours
+	again  bool          // it refused our token, and a new one can be had
 }
 
-// call is one request. Path is below the base, or a whole address on the same origin.
+// call is one request. Path is below the base, or a whole address.
 type call struct {
 	method, path string
 	query        url.Values
 	body         []byte
 	header       http.Header
+	bare         bool // without signing in
 }
 
 // do makes one request and turns everything but a success into a failure. A 404 or 410 is
-// returned as a reply with that status, for the caller to judge.
+// returned as a reply with that status, for the caller to judge. When the server does not take our
+// token any more, a new one is fetched and the request made once again.
 func (c *Client) do(ctx context.Context, in call) (reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
-	target := in.path
-	if !strings.Contains(target, "://") {
-		target = c.base.String()
-		if in.path != "" {
-			target += "/" + in.path
-		}
+	r, err := c.exchange(ctx, in)
+	if err == nil && r.again {
+		r, err = c.exchange(ctx, in)
 	}
-	if len(in.query) > 0 {
-		target += "?" + in.query.Encode()
-	}
-	req, err := http.NewRequestWithContext(ctx, in.method, target, bytes.NewReader(in.body))
 	if err != nil {
-		return reply{}, failure(engine.DMEMalformed, "An address of the record system cannot be used.")
+		return reply{}, err
 	}
-	maps.Copy(req.Header, in.header)
-	req.Header.Set("Accept", "application/fhir+json")
-	if in.body != nil {
-		req.Header.Set("Content-Type", "application/fhir+json")
-	}
-	if c.cfg.Token != nil {
-		token, err := c.cfg.Token(ctx)
-		if err != nil {
-			return reply{}, failure(engine.DMESignIn, "No access token could be had for the record system.")
-		}
-		req.Header.Set("Authorization", "Bearer "+token)
+	return r, judge(r.status, r.header, r.body, c.cfg.Now())
+}
+
+// exchange makes one request, whatever the answer is.
+func (c *Client) exchange(ctx context.Context, in call) (reply, error) {
+	req, err := c.request(ctx, in)
+	if err != nil {
+		return reply{}, err
 	}
 	sent := c.cfg.Now()
 	resp, err := c.http.Do(req)
@@ -193,7 +197,39 @@ func (c *Client) do(ctx context.Context, in call) (reply, error) {
 		out.date = date
 		out.skew = skewOf(date, sent, c.cfg.Now())
 	}
-	return out, judge(resp.StatusCode, resp.Header, body, c.cfg.Now())
+	out.again = resp.StatusCode == http.StatusUnauthorized && c.cfg.SignIn != nil && !in.bare && c.cfg.SignIn.refused(req)
+	return out, nil
+}
+
+func (c *Client) request(ctx context.Context, in call) (*http.Request, error) {
+	target := in.path
+	if !strings.Contains(target, "://") {
+		target = c.base.String()
+		if in.path != "" {
+			target += "/" + in.path
+		}
+	}
+	if len(in.query) > 0 {
+		target += "?" + in.query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, in.method, target, bytes.NewReader(in.body))
+	if err != nil {
+		return nil, failure(engine.DMEMalformed, "An address of the record system cannot be used.")
+	}
+	req.Header.Set("Accept", "application/fhir+json")
+	if in.body != nil {
+		req.Header.Set("Content-Type", "application/fhir+json")
+	}
+	if in.method == http.MethodGet {
+		req.Header.Set("Cache-Control", "no-cache") // what a cache remembers is no look
+	}
+	maps.Copy(req.Header, in.header)
+	if c.cfg.SignIn != nil && !in.bare {
+		if err := c.cfg.SignIn.authorize(ctx, c, req); err != nil {
+			return nil, err
+		}
+	}
+	return req, nil
 }
 
 // skewOf compares a Date header, which is cut to the second, with the span of the request, and
@@ -219,8 +255,10 @@ func judge(status int, h http.Header, body []byte, now time.Time) error {
 		return failure(engine.DMEMalformed, "The record system redirects elsewhere, which is not followed.")
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		return failure(engine.DMESignIn, "The record system does not let us in (%d).", status)
-	case status == http.StatusConflict, status == http.StatusPreconditionFailed:
+	case status == http.StatusConflict:
 		return failure(engine.DMEConflict, "The record system says that something changed meanwhile (%d%s).", status, issue)
+	case status == http.StatusPreconditionFailed:
+		return &lagged{failure(engine.DMEConflict, "The record system says that something changed meanwhile (%d%s).", status, issue)}
 	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable && h.Get("Retry-After") != "":
 		f := failure(engine.DMEBusy, "The record system asks to wait (%d).", status)
 		f.Wait = retryAfter(h.Get("Retry-After"), now)
@@ -266,6 +304,17 @@ func isCode(s string) bool {
 	return s != "" && len(s) < 24
 }
 
+// lagged is a conflict that a copy that lags behind our own write would explain too.
+type lagged struct{ why *engine.DMEFailure }
+
+func (e *lagged) Error() string { return e.why.Error() }
+func (e *lagged) Unwrap() error { return e.why }
+
+func mayLag(err error) bool {
+	_, ok := errors.AsType[*lagged](err)
+	return ok
+}
+
 func failure(f engine.DMEFault, format string, args ...any) *engine.DMEFailure {
 	return &engine.DMEFailure{Fault: f, Detail: fmt.Sprintf(format, args...)}
 }
@@ -273,8 +322,13 @@ func failure(f engine.DMEFault, format string, args ...any) *engine.DMEFailure {
 // connectionFailure says why there is no answer, without the address or anything else that the
 // error carries.
 func connectionFailure(err error) *engine.DMEFailure {
-	if certificate(err) {
-		return failure(engine.DMESignIn, "The record system's certificate is not trusted.")
+	switch {
+	case ourCertificate(err):
+		return failure(engine.DMESignIn, "The record system wants a certificate of ours that it can trust, or the one it has from us has expired.")
+	case expired(err):
+		return failure(engine.DMESignIn, "The record system's certificate has expired or is not valid yet.")
+	case theirCertificate(err):
+		return failure(engine.DMESignIn, "The record system's certificate is not trusted or is for another name.")
 	}
 	if errors.Is(err, context.Canceled) {
 		return failure(engine.DMEUnreachable, "The request to the record system was given up.")
@@ -282,17 +336,32 @@ func connectionFailure(err error) *engine.DMEFailure {
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded) {
 		return failure(engine.DMEUnreachable, "The record system did not answer in time.")
 	}
+	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
+		return failure(engine.DMEUnreachable, "The name of the record system's server is not known.")
+	}
 	if _, ok := errors.AsType[*net.OpError](err); ok {
 		return failure(engine.DMEUnreachable, "The record system cannot be reached.")
 	}
 	return failure(engine.DMEUnreachable, "The record system closed the connection without an answer.")
 }
 
-func certificate(err error) bool {
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return true
+func theirCertificate(err error) bool {
+	_, ok := errors.AsType[*tls.CertificateVerificationError](err)
+	return ok
+}
+
+func expired(err error) bool {
+	invalid, ok := errors.AsType[x509.CertificateInvalidError](err)
+	return ok && invalid.Reason == x509.Expired
+}
+
+// ourCertificate reads the alert by which a server says what it thinks of our certificate. The
+// standard library gives alerts no type of their own, only the operation and words.
+func ourCertificate(err error) bool {
+	alert, ok := errors.AsType[*net.OpError](err)
+	if !ok || alert.Op != "remote error" || alert.Err == nil {
+		return false
 	}
-	alert, ok := errors.AsType[tls.AlertError](err)
-	const badCertificate, certificateRequired = 42, 116
-	return ok && (alert >= badCertificate && alert <= 49 || alert == certificateRequired)
+	words := alert.Err.Error()
+	return strings.Contains(words, "certificate") || strings.Contains(words, "access denied") || strings.Contains(words, "handshake failure")
 }

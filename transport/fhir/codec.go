@@ -32,7 +32,7 @@ func readResource(raw []byte) (resource, error) {
 	return r, nil
 }
 
-// with returns the resource's JSON with some fields replaced. Every other field stays byte for
+// with returns the resource's JSON with some fields replaced, and those that are nil left out. Every other field stays byte for
 // byte what the server sent.
 func (r resource) with(fields map[string]any) (json.RawMessage, error) {
 	var body map[string]json.RawMessage
@@ -40,6 +40,10 @@ func (r resource) with(fields map[string]any) (json.RawMessage, error) {
 		return nil, failure(engine.DMEMalformed, "A resource of the record system cannot be edited.")
 	}
 	for k, v := range fields {
+		if v == nil {
+			delete(body, k)
+			continue
+		}
 		data, err := json.Marshal(v)
 		if err != nil {
 			return nil, failure(engine.DMEMalformed, "A field for the record system cannot be written.")
@@ -73,11 +77,12 @@ type ident struct {
 // slotView, appointmentView and scheduleView are the few fields that are used. Times are text, so
 // that one that cannot be read spoils its own slot and not the whole answer.
 type slotView struct {
-	Schedule  ref       `json:"schedule"`
-	Status    string    `json:"status"`
-	Start     string    `json:"start"`
-	End       string    `json:"end"`
-	Specialty []concept `json:"specialty"`
+	Schedule   ref       `json:"schedule"`
+	Status     string    `json:"status"`
+	Start      string    `json:"start"`
+	End        string    `json:"end"`
+	Specialty  []concept `json:"specialty"`
+	Identifier []ident   `json:"identifier"`
 }
 
 type appointmentView struct {
@@ -123,11 +128,14 @@ type entry struct {
 	Search   *struct {
 		Mode string `json:"mode"`
 	} `json:"search,omitempty"`
-	Request  *request `json:"request,omitempty"`
-	Response *struct {
-		Status   string `json:"status"`
-		Location string `json:"location"`
-	} `json:"response,omitempty"`
+	Request  *request  `json:"request,omitempty"`
+	Response *response `json:"response,omitempty"`
+}
+
+type response struct {
+	Status       string `json:"status"`
+	Location     string `json:"location"`
+	LastModified string `json:"lastModified,omitempty"`
 }
 
 type request struct {
@@ -173,6 +181,9 @@ func (c *Client) slotFact(r resource, schedules map[string]schedule) (engine.Slo
 		if f.Status != engine.SlotGone {
 			f.Status = engine.SlotUnknown
 		}
+	}
+	if held := v.held(); held != "" && held != releaseMark && v.Status == "busy-tentative" {
+		f.Status = engine.SlotFree // our own booking on its way, until its appointment shows
 	}
 	s, known := schedules[c.source(v.Schedule.Reference)]
 	if !known && f.Status == engine.SlotFree {

@@ -28,6 +28,7 @@ func clientOf(tb testing.TB, answer string) *Client {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	c.known = &abilities{transactions: true, conditional: true, changes: true, at: time.Now().AddDate(10, 0, 0)}
 	return c
 }
 

@@ -19,6 +19,13 @@ import (
 // HookHeader carries the secret of a rest-hook notification.
 const HookHeader = "X-Relais-Hook"
 
+// How a record system tells us of changes.
+const (
+	pushNone  = "none"
+	pushHook  = "rest-hook"
+	pushTopic = "topic"
+)
+
 // What a clinic's record system may notify: a notification is a hint, so more than this a second
 // tells nothing new.
 const (

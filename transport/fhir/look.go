@@ -16,7 +16,13 @@ const firstReach = time.Hour
 // Changes returns the slots and appointments that were written since the look that gave cursor.
 // What is near the border comes again. With an empty cursor it goes back an hour; a Snapshot gives
 // the proper start.
+//
+// It returns a Snapshot instead when a notification was lost, and always when the record system
+// cannot be asked for what changed.
 func (c *Client) Changes(ctx context.Context, cursor string) (engine.Observation, error) {
+	if obs, done, err := c.whole(ctx); done {
+		return obs, err
+	}
 	from := c.cfg.Now().Add(-firstReach)
 	var since time.Time
 	at, guessed := strings.CutPrefix(cursor, guess)
@@ -52,6 +58,23 @@ func (c *Client) Changes(ctx context.Context, cursor string) (engine.Observation
 	return obs, nil
 }
 
+// whole makes the look at everything that takes the place of one at the changes; done is false when
+// the changes are enough.
+func (c *Client) whole(ctx context.Context) (obs engine.Observation, done bool, err error) {
+	can, err := c.can(ctx)
+	if err != nil {
+		return obs, true, err
+	}
+	c.mu.Lock()
+	w, missed := c.window, c.missed
+	c.mu.Unlock()
+	if can.changes && !missed || w.until.IsZero() {
+		return obs, false, nil
+	}
+	obs, err = c.Snapshot(ctx, w.from, w.until)
+	return obs, true, err
+}
+
 // guess marks a cursor at which no resource was seen.
 const guess = "~"
 
@@ -83,6 +106,28 @@ func (c *Client) Snapshot(ctx context.Context, from, until time.Time) (engine.Ob
 	window := func(param string) url.Values {
 		return url.Values{param: {"ge" + stamp(from), "lt" + stamp(until)}}
 	}
+	if _, err := c.can(ctx); err != nil {
+		return engine.Observation{}, err
+	}
+	c.mu.Lock()
+	missed := c.missed
+	c.missed, c.window = false, span{from, until}
+	c.mu.Unlock()
+	obs, err := c.snapshot(ctx, from, until, window)
+	if err != nil && missed {
+		c.Missed()
+	}
+	return obs, err
+}
+
+// Missed says that a notification was lost: the next look is at everything.
+func (c *Client) Missed() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.missed = true
+}
+
+func (c *Client) snapshot(ctx context.Context, from, until time.Time, window func(string) url.Values) (engine.Observation, error) {
 	if err := c.loadSchedules(ctx); err != nil {
 		return engine.Observation{}, err
 	}
@@ -155,6 +200,12 @@ func watermark(slots, appts found) time.Time {
 
 // observe reduces resources to facts.
 func (c *Client) observe(ctx context.Context, slots, appts found) (engine.Observation, error) {
+	var err error
+	for _, f := range []*found{&slots, &appts} {
+		if f.list, err = c.refresh(ctx, f.list); err != nil {
+			return engine.Observation{}, looked(err)
+		}
+	}
 	schedules, err := c.schedulesOf(ctx, slots.list)
 	if err != nil {
 		return engine.Observation{}, err
@@ -189,22 +240,52 @@ func (c *Client) observe(ctx context.Context, slots, appts found) (engine.Observ
 }
 
 // read gets one resource by its source reference; there is false when the server does not have it.
+// An answer that is older than one seen before is asked for again.
 func (c *Client) read(ctx context.Context, source string) (r resource, there bool, err error) {
 	if !isSource(source) {
 		return resource{}, false, failure(engine.DMERejected, "The reference to a resource of the record system cannot be used.")
 	}
-	answer, err := c.do(ctx, call{method: http.MethodGet, path: source})
-	if err != nil || answer.status >= 300 {
-		return resource{}, false, err
+	for n := 0; ; n++ {
+		answer, err := c.do(ctx, call{method: http.MethodGet, path: source})
+		if err != nil || answer.status >= 300 {
+			return resource{}, false, err
+		}
+		if r, err = readResource(answer.body); err != nil {
+			return resource{}, false, err
+		}
+		if r.source() != source {
+			return resource{}, false, failure(engine.DMEMalformed, "The record system answered with another resource than was asked for.")
+		}
+		if !c.note(source, r.Meta.LastUpdated) {
+			return r, true, nil
+		}
+		if !pause(ctx, n) {
+			return resource{}, false, lagging()
+		}
 	}
-	r, err = readResource(answer.body)
-	if err != nil {
-		return resource{}, false, err
+}
+
+// refresh reads again what a list shows in an older state than was seen before: it comes from a
+// copy that lags, or was written while the list was being sent.
+func (c *Client) refresh(ctx context.Context, list []resource) ([]resource, error) {
+	var fresh []resource
+	for _, r := range list {
+		if c.note(r.source(), r.Meta.LastUpdated) {
+			var there bool
+			var err error
+			if r, there, err = c.read(ctx, r.source()); err != nil {
+				return nil, err
+			} else if !there {
+				continue
+			}
+		}
+		fresh = append(fresh, r)
 	}
-	if r.source() != source {
-		return resource{}, false, failure(engine.DMEMalformed, "The record system answered with another resource than was asked for.")
-	}
-	return r, true, nil
+	return fresh, nil
+}
+
+func lagging() *engine.DMEFailure {
+	return failure(engine.DMEError, "The record system shows an older state than it showed before.")
 }
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }

@@ -1,7 +1,6 @@
 package fhir_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -27,6 +26,7 @@ var now = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 type world struct {
 	dme    *sandbox.DME
 	server *httptest.Server
+	ahead  atomic.Int64 // how far the clocks went on, both
 	wire   atomic.Pointer[func(http.Handler, http.ResponseWriter, *http.Request)]
 }
 
@@ -46,7 +46,7 @@ func seed() sandbox.Seed {
 func newWorld(tb testing.TB) *world {
 	tb.Helper()
 	w := &world{}
-	dme, err := sandbox.OpenDME(filepath.Join(tb.TempDir(), "dme.db"), sandbox.DMEConfig{Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler)})
+	dme, err := sandbox.OpenDME(filepath.Join(tb.TempDir(), "dme.db"), sandbox.DMEConfig{Now: w.now, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -73,14 +73,16 @@ func newWorld(tb testing.TB) *world {
 	return w
 }
 
+func (w *world) now() time.Time { return now.Add(time.Duration(w.ahead.Load())) }
+
 func (w *world) cut(f func(http.Handler, http.ResponseWriter, *http.Request)) { w.wire.Store(&f) }
 
 func (w *world) client(tb testing.TB, edit func(*fhir.Config)) *fhir.Client {
 	tb.Helper()
 	cfg := fhir.Config{
 		Clinic: "rosemont", BaseURL: w.server.URL + "/dme/rosemont/fhir",
-		Token: func(context.Context) (string, error) { return token, nil },
-		Now:   func() time.Time { return now }, Log: slog.New(slog.DiscardHandler),
+		SignIn: fhir.Bearer(token),
+		Now:    func() time.Time { return now }, Log: slog.New(slog.DiscardHandler),
 	}
 	if edit != nil {
 		edit(&cfg)

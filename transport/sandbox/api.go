@@ -68,7 +68,7 @@ type Carrier struct {
 }
 
 // Faults that the record system can be given.
-var Faults = []string{"down", "errors", "unauthorized", "slow", "garbage", "empty"}
+var Faults = []string{"down", "errors", "busy", "unauthorized", "forbidden", "slow", "trickle", "garbage", "half", "huge", "empty", "skewed"}
 
 // Record is one clinic's record system.
 type Record struct {

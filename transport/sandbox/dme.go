@@ -51,6 +51,10 @@ type clinic struct {
 	docs    map[string]map[string]*doc
 	seed    Seed
 	dirty   bool
+	manner  Manner
+	before  map[string]*doc // what the last writes replaced, for reads from a copy
+	stale   int             // so many reads come from it yet
+	tokens  tokens
 }
 
 // settings is what is kept of a clinic beside its documents.
@@ -120,7 +124,10 @@ func (d *DME) load(tx *bbolt.Tx) error {
 }
 
 func newClinic(id string) *clinic {
-	return &clinic{id: id, docs: map[string]map[string]*doc{}}
+	return &clinic{
+		id: id, docs: map[string]map[string]*doc{},
+		tokens: tokens{live: map[string]time.Time{}, used: map[string]time.Time{}},
+	}
 }
 
 func (c *clinic) install(x *doc) {
@@ -188,6 +195,7 @@ func (d *DME) write(c *clinic, f func(*change) error) error {
 	if err != nil {
 		return fmt.Errorf("sandbox: write the record system: %w", err)
 	}
+	c.outdate(ch.order, ch.docs)
 	written := make([]*doc, 0, len(ch.order))
 	for _, key := range ch.order {
 		c.install(ch.docs[key])

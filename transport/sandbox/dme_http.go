@@ -1,8 +1,6 @@
 package sandbox
 
 import (
-	"bytes"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"io"
@@ -10,13 +8,11 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 )
 
 const (
-	maxBody   = 1 << 20
-	fhirJSON  = "application/fhir+json; charset=utf-8"
-	slowDelay = 20 * time.Second
+	maxBody  = 1 << 20
+	fhirJSON = "application/fhir+json; charset=utf-8"
 )
 
 // Handler serves FHIR R4 for every clinic under /dme/{clinic}/fhir. A request needs the clinic's
@@ -36,59 +32,28 @@ func (d *DME) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.mu.RLock()
-	fault, token := c.fault, c.token
+	s := serving{d: d, c: c, fault: c.fault, token: c.token, manner: c.manner}
 	c.mu.RUnlock()
-	switch fault {
-	case "down":
-		panic(http.ErrAbortHandler) // closes the connection without an answer
-	case "errors":
-		answerError(w, fail(http.StatusInternalServerError, "exception", "The database does not answer."))
-		return
-	case "unauthorized":
-		answerError(w, fail(http.StatusUnauthorized, "login", "The token was revoked."))
-		return
-	case "slow":
-		select {
-		case <-time.After(slowDelay):
-		case <-r.Context().Done():
-			return
-		case <-d.stop:
-			return
-		}
-	case "garbage":
-		half := &halfWriter{header: w.Header()}
-		d.authorized(half, r, c, token, fault)
-		half.flush(w)
-		return
-	}
-	d.authorized(w, r, c, token, fault)
+	s.play(w, r)
 }
 
-// halfWriter cuts an answer in the middle and still calls it a success.
-type halfWriter struct {
-	header http.Header
-	body   bytes.Buffer
+// serving is one request to a clinic's record system as it is now.
+type serving struct {
+	d      *DME
+	c      *clinic
+	fault  string
+	token  string
+	manner Manner
 }
 
-func (h *halfWriter) Header() http.Header         { return h.header }
-func (h *halfWriter) WriteHeader(int)             {}
-func (h *halfWriter) Write(p []byte) (int, error) { return h.body.Write(p) }
-
-func (h *halfWriter) flush(w http.ResponseWriter) {
-	w.WriteHeader(http.StatusOK)
-	_, _ = w.Write(h.body.Bytes()[:h.body.Len()/2])
-}
-
-func (d *DME) authorized(w http.ResponseWriter, r *http.Request, c *clinic, token, fault string) {
+func (s serving) answer(w http.ResponseWriter, r *http.Request) {
 	path := strings.Trim(r.PathValue("path"), "/")
-	if r.Method == http.MethodGet && path == "metadata" { // R4 leaves the capabilities open to everybody
-		answer(w, http.StatusOK, capabilities())
+	switch {
+	case r.Method == http.MethodGet && path == "metadata": // R4 leaves the capabilities open to everybody
+		answer(w, http.StatusOK, s.manner.capabilities())
 		return
-	}
-	given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if !ok || token == "" || subtle.ConstantTimeCompare([]byte(given), []byte(token)) != 1 {
-		w.Header().Set("WWW-Authenticate", "Bearer")
-		answerError(w, fail(http.StatusUnauthorized, "login", "A bearer token of this clinic is needed."))
+	case r.Method == http.MethodGet && path == ".well-known/smart-configuration":
+		s.d.smartConfiguration(w, r, s.c, s.manner)
 		return
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
@@ -96,13 +61,25 @@ func (d *DME) authorized(w http.ResponseWriter, r *http.Request, c *clinic, toke
 		answerError(w, fail(http.StatusRequestEntityTooLarge, "too-long", "The body is larger than 1 MiB."))
 		return
 	}
-	d.route(w, r, c, path, body, fault == "empty")
+	if path == "token" {
+		s.d.giveToken(w, r, s.c, s.manner, body)
+		return
+	}
+	if !s.d.signedIn(r, s.c, s.manner, s.token) {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		answerError(w, fail(http.StatusUnauthorized, "login", "This clinic's record system demands another sign-in."))
+		return
+	}
+	s.route(w, r, path, body)
 }
 
-func (d *DME) route(w http.ResponseWriter, r *http.Request, c *clinic, path string, body []byte, empty bool) {
+func (s serving) route(w http.ResponseWriter, r *http.Request, path string, body []byte) {
+	d, c := s.d, s.c
 	base := baseURL(r, c.id)
 	typ, id, _ := strings.Cut(path, "/")
 	switch {
+	case path == "" && s.manner.NoTransactions, typ == typeSubscription && s.manner.NoSubscriptions:
+		answerError(w, fail(http.StatusNotFound, "not-supported", "This interaction is not supported."))
 	case path == "" && r.Method == http.MethodPost:
 		var out *bundle
 		err := d.write(c, func(ch *change) (err error) {
@@ -117,41 +94,43 @@ func (d *DME) route(w http.ResponseWriter, r *http.Request, c *clinic, path stri
 	case !slices.Contains(kept, typ):
 		answerError(w, fail(http.StatusNotFound, "not-supported", "This type is not kept here."))
 	case id == "" && r.Method == http.MethodGet:
-		d.search(w, c, base, typ, r.URL.Query(), empty)
+		s.search(w, base, typ, r.URL.Query())
 	case id == "_search" && r.Method == http.MethodPost:
-		params, err := url.ParseQuery(string(body))
+		params, err := parseForm(body)
 		if err != nil {
 			answerError(w, fail(http.StatusBadRequest, "invalid", "The form cannot be read."))
 			return
 		}
-		d.search(w, c, base, typ, params, empty)
+		s.search(w, base, typ, params)
 	case id == "" && r.Method == http.MethodPost:
-		d.single(w, c, base, body, func(ch *change, b map[string]any) (done, error) {
+		s.single(w, base, body, func(ch *change, b map[string]any) (done, error) {
 			return ch.create(typ, b, r.Header.Get("If-None-Exist"))
 		})
 	case id != "" && !strings.Contains(id, "/"):
-		d.resource(w, r, c, base, typ, id, body)
+		s.resource(w, r, base, typ, id, body)
 	default:
 		answerError(w, fail(http.StatusMethodNotAllowed, "not-supported", "This interaction is not supported."))
 	}
 }
 
-func (d *DME) resource(w http.ResponseWriter, r *http.Request, c *clinic, base, typ, id string, body []byte) {
+func (s serving) resource(w http.ResponseWriter, r *http.Request, base, typ, id string, body []byte) {
+	d, c := s.d, s.c
 	switch r.Method {
 	case http.MethodGet:
-		c.mu.RLock()
-		x, ok := c.docs[typ][id]
-		c.mu.RUnlock()
+		from := c.copy()
+		from.mu.RLock()
+		x, ok := from.docs[typ][id]
+		from.mu.RUnlock()
 		switch {
 		case !ok:
 			answerError(w, fail(http.StatusNotFound, "not-found", "There is no such %s.", typ))
 		case x.Deleted:
 			answerError(w, fail(http.StatusGone, "deleted", "This %s was deleted.", typ))
 		default:
-			answerDoc(w, base, done{http.StatusOK, x})
+			s.doc(w, base, done{http.StatusOK, x})
 		}
 	case http.MethodPut:
-		d.single(w, c, base, body, func(ch *change, b map[string]any) (done, error) {
+		s.single(w, base, body, func(ch *change, b map[string]any) (done, error) {
 			return ch.update(typ, id, b, r.Header.Get("If-Match"))
 		})
 	case http.MethodDelete:
@@ -169,17 +148,25 @@ func (d *DME) resource(w http.ResponseWriter, r *http.Request, c *clinic, base, 
 	}
 }
 
-func (d *DME) search(w http.ResponseWriter, c *clinic, base, typ string, params url.Values, empty bool) {
-	out, err := c.searchset(base, typ, params, empty)
+func (s serving) search(w http.ResponseWriter, base, typ string, params url.Values) {
+	if s.manner.IgnoresLastUpdated {
+		params.Del("_lastUpdated")
+	}
+	out, err := s.c.copy().searchset(base, typ, params, s.fault == "empty")
 	if err != nil {
-		d.answerFailure(w, err)
+		s.d.answerFailure(w, err)
 		return
+	}
+	s.lose(out)
+	for i := range out.Entry {
+		out.Entry[i].Resource = s.served(out.Entry[i].Resource)
 	}
 	answer(w, http.StatusOK, out)
 }
 
 // single carries out one write of one resource.
-func (d *DME) single(w http.ResponseWriter, c *clinic, base string, body []byte, f func(*change, map[string]any) (done, error)) {
+func (s serving) single(w http.ResponseWriter, base string, body []byte, f func(*change, map[string]any) (done, error)) {
+	d, c := s.d, s.c
 	b, err := decode(body)
 	if err != nil {
 		d.answerFailure(w, err)
@@ -194,7 +181,7 @@ func (d *DME) single(w http.ResponseWriter, c *clinic, base string, body []byte,
 		d.answerFailure(w, err)
 		return
 	}
-	answerDoc(w, base, result)
+	s.doc(w, base, result)
 }
 
 func (d *DME) answerFailure(w http.ResponseWriter, err error) {
@@ -206,15 +193,36 @@ func (d *DME) answerFailure(w http.ResponseWriter, err error) {
 	answerError(w, fail(http.StatusInternalServerError, "exception", "The record system cannot write."))
 }
 
-func answerDoc(w http.ResponseWriter, base string, r done) {
-	w.Header().Set("ETag", r.doc.etag())
+// served is a resource as this record system shows it.
+func (s serving) served(raw json.RawMessage) json.RawMessage {
+	if !s.manner.NoVersions {
+		return raw
+	}
+	body, err := decode(raw)
+	if err != nil {
+		return raw
+	}
+	if meta, ok := body["meta"].(map[string]any); ok {
+		delete(meta, "versionId")
+	}
+	bare, err := json.Marshal(body)
+	if err != nil {
+		return raw
+	}
+	return bare
+}
+
+func (s serving) doc(w http.ResponseWriter, base string, r done) {
+	if !s.manner.NoVersions {
+		w.Header().Set("ETag", r.doc.etag())
+	}
 	w.Header().Set("Last-Modified", r.doc.Updated.UTC().Format(http.TimeFormat))
 	if r.status == http.StatusCreated {
 		w.Header().Set("Location", base+"/"+r.doc.key())
 	}
 	w.Header().Set("Content-Type", fhirJSON)
 	w.WriteHeader(r.status)
-	_, _ = w.Write(r.doc.Raw)
+	_, _ = w.Write(s.served(r.doc.Raw))
 }
 
 func answer(w http.ResponseWriter, status int, body any) {
@@ -243,8 +251,10 @@ func baseURL(r *http.Request, clinic string) string {
 	return scheme + "://" + r.Host + "/dme/" + clinic + "/fhir"
 }
 
+func parseForm(body []byte) (url.Values, error) { return url.ParseQuery(string(body)) }
+
 // capabilities is the CapabilityStatement.
-func capabilities() map[string]any {
+func (m Manner) capabilities() map[string]any {
 	codes := func(names ...string) []any {
 		var out []any
 		for _, n := range names {
@@ -254,15 +264,36 @@ func capabilities() map[string]any {
 	}
 	var resources []any
 	for _, typ := range kept {
-		resources = append(resources, map[string]any{
-			"type": typ, "versioning": "versioned-update", "conditionalCreate": true,
+		if typ == typeSubscription && m.NoSubscriptions {
+			continue
+		}
+		versioning := "versioned-update"
+		if m.NoVersions || m.IgnoresIfMatch {
+			versioning = "versioned"
+		}
+		r := map[string]any{
+			"type": typ, "versioning": versioning, "conditionalCreate": true,
 			"interaction": codes("read", "update", "delete", "create", "search-type"),
-		})
+		}
+		if typ == typeSubscription {
+			var topics []any
+			for _, t := range m.Topics {
+				topics = append(topics, map[string]any{"url": topicExtension, "valueCanonical": t})
+			}
+			if topics != nil {
+				r["extension"] = topics
+			}
+		}
+		resources = append(resources, r)
+	}
+	interactions := codes("transaction")
+	if m.NoTransactions {
+		interactions = codes("search-system")
 	}
 	return map[string]any{
 		"resourceType": "CapabilityStatement", "status": "active", "date": "2026-11-01", "kind": "instance",
 		"fhirVersion": "4.0.1", "format": []any{"json"},
 		"software": map[string]any{"name": "Relais sandbox"},
-		"rest":     []any{map[string]any{"mode": "server", "resource": resources, "interaction": codes("transaction")}},
+		"rest":     []any{map[string]any{"mode": "server", "resource": resources, "interaction": interactions}},
 	}
 }

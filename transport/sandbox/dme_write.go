@@ -59,7 +59,7 @@ func (ch *change) update(typ, id string, body map[string]any, ifMatch string) (d
 		return done{}, err
 	}
 	before, known := ch.get(typ, id)
-	if err := precondition(before, ifMatch); err != nil {
+	if err := ch.precondition(before, ifMatch); err != nil {
 		return done{}, err
 	}
 	x, err := ch.put(typ, id, body)
@@ -74,7 +74,7 @@ func (ch *change) delete(typ, id, ifMatch string) (done, error) {
 	if !known || before.Deleted {
 		return done{status: http.StatusNoContent}, nil
 	}
-	if err := precondition(before, ifMatch); err != nil {
+	if err := ch.precondition(before, ifMatch); err != nil {
 		return done{}, err
 	}
 	return done{http.StatusNoContent, ch.remove(before)}, nil
@@ -82,8 +82,8 @@ func (ch *change) delete(typ, id, ifMatch string) (done, error) {
 
 // precondition checks an If-Match. It must be a weak ETag with its quotes: a server that ignored
 // a malformed one would write without the condition that the caller counts on.
-func precondition(x *doc, ifMatch string) error {
-	if ifMatch == "" {
+func (ch *change) precondition(x *doc, ifMatch string) error {
+	if ifMatch == "" || ch.c.manner.IgnoresIfMatch {
 		return nil
 	}
 	v, ok := strings.CutPrefix(ifMatch, `W/"`)

@@ -1,6 +1,11 @@
 package app
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"log/slog"
 	"os"
@@ -37,13 +42,27 @@ func write(t *testing.T, text string) string {
 	return path
 }
 
+// privateKey makes a key that signs ES384, as PEM.
+func privateKey(t *testing.T) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+}
+
 // TestExampleIsComplete loads the example of the repository and requires every setting of the
 // program to be in it or in the documentation's list.
 func TestExampleIsComplete(t *testing.T) {
 	path := filepath.Join("..", "..", "..", "deploy", "relais.example.yaml")
 	env := environment{
 		"TWILIO_AUTH_TOKEN": "t", "SMTP_PASSWORD": "s", "PLATEAU_FHIR_TOKEN": "p",
-		"PLATEAU_HOOK_SECRET": "0123456789abcdef", "ROSEMONT_FHIR_TOKEN": "r",
+		"PLATEAU_HOOK_SECRET": "0123456789abcdef", "ROSEMONT_FHIR_KEY": privateKey(t),
 	}
 	cfg, err := LoadConfig(path, env, nil)
 	if err != nil {

@@ -76,9 +76,21 @@ func (p *program) connectFHIR(ctx context.Context, clinic engine.Clinic, f *FHIR
 	for theirs, ours := range f.Specialties {
 		specialties[theirs] = engine.Specialty(ours)
 	}
+	signIn, err := f.signIn()
+	if err != nil {
+		return clinic, nil, err
+	}
+	authorities, err := f.TLS.authorities()
+	if err != nil {
+		return clinic, nil, err
+	}
+	certificate, err := f.TLS.certificate()
+	if err != nil {
+		return clinic, nil, err
+	}
 	client, err := fhir.New(fhir.Config{
 		Clinic: clinic.ID, BaseURL: f.BaseURL, Specialties: specialties, Log: p.log,
-		Token: func(context.Context) (string, error) { return string(f.Token), nil },
+		SignIn: signIn, CA: authorities, ClientCertificate: certificate, Topics: f.Topics,
 	})
 	if err != nil {
 		return clinic, nil, err
