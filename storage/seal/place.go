@@ -23,7 +23,7 @@ func Record(k storage.Key, version uint64) Place {
 // Event is the place of a line of a timeline. Its number is known too late, so its time is bound
 // instead.
 func Event(c engine.ClinicID, subject string, at time.Time) Place {
-	return Place{Clinic: c, Kind: eventKind, ID: subject, Stamp: uint64(at.UnixNano())} //nolint:gosec // any number does
+	return Place{Clinic: c, Kind: eventKind, ID: subject, Stamp: uint64(at.UnixNano())}
 }
 
 // Effect is the place of an effect.
