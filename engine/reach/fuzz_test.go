@@ -87,7 +87,7 @@ func TestReceiptsInAnyOrder(t *testing.T) {
 		t.Run(fmt.Sprint(tt.channel, tt.words), func(t *testing.T) {
 			t.Parallel()
 			id := engine.NewAttemptID(theOffer, 1)
-			inputs := []Input{Handed{id, engine.Outcome{Status: engine.Accepted, Ref: "r"}}}
+			inputs := []Input{Handed{Attempt: id, Outcome: engine.Outcome{Status: engine.Accepted, Ref: "r"}}}
 			for _, s := range tt.words {
 				inputs = append(inputs, Receipt{engine.Receipt{Attempt: id, Ref: "r", Status: s}})
 			}
@@ -148,6 +148,7 @@ type world struct {
 
 	contacts []engine.Contact // what may be used, as far as the world knows
 	counted  map[engine.AttemptID]bool
+	judged   int
 	proven   int
 	reported int
 	aborts   map[engine.AttemptID]bool
@@ -224,7 +225,7 @@ func (w *world) play(op [4]byte) {
 		} else if op[2]%7 == 0 {
 			o = engine.Outcome{Status: engine.Unknown}
 		}
-		in = Handed{attempt, o}
+		in = Handed{Attempt: attempt, Outcome: o}
 	case 7, 8, 9:
 		status := []engine.ReceiptStatus{
 			engine.ReceiptSent, engine.ReceiptAnswered, engine.ReceiptMachine, engine.ReceiptDelivered, engine.ReceiptFailed, "odd",
@@ -234,12 +235,12 @@ func (w *world) play(op [4]byte) {
 			At: w.now.Add(-time.Duration(op[3]) * time.Second),
 		}}
 	case 10:
-		in = Replied{channels[op[1]%5]}
+		in = Replied{Channel: channels[op[1]%5]}
 		if op[2]%4 > 0 {
 			in = Remind{}
 		}
 	case 11:
-		in = Close{[]engine.MessageKind{"", engine.MsgTaken, engine.MsgWithdrawn}[op[1]%3]}
+		in = Close{Tell: []engine.MessageKind{"", engine.MsgTaken, engine.MsgWithdrawn}[op[1]%3]}
 		if op[2]%2 > 0 {
 			in = Remind{}
 		}
@@ -409,6 +410,14 @@ func (w *world) checkWake(in Input, next State) {
 			t.Fatalf("%+v waits beyond the slot", d)
 		}
 	}
+	for _, d := range next.Deliveries {
+		if at, ok := lookAt(d); ok && (due.IsZero() || at.Before(due)) {
+			due = at
+		}
+	}
+	if end := next.Started.Add(2 * time.Minute); next.Offer != "" && !next.Judged && (due.IsZero() || end.Before(due)) {
+		due = end
+	}
 	if !due.Equal(next.Wake) {
 		t.Fatalf("wakes at %s, due at %s", next.Wake, due)
 	}
@@ -439,7 +448,7 @@ func (w *world) checkEffect(e Effect, next State) {
 		w.checkSend(get(e.Delivery), next)
 	case Abort:
 		d := get(e.Delivery)
-		if d.Channel != engine.Voice || !next.Closed || w.aborts[d.ID] || e.Ref != d.Ref || e.Ref == "" {
+		if d.Channel != engine.Voice || !(next.Closed || next.Replied) || w.aborts[d.ID] || e.Ref != d.Ref || e.Ref == "" {
 			t.Fatalf("%s of %+v", describe(e), d)
 		}
 		w.aborts[d.ID] = true
@@ -468,6 +477,15 @@ func (w *world) checkEffect(e Effect, next State) {
 			t.Fatalf("%s of %+v", describe(e), d)
 		}
 		w.counted[e.Delivery] = true
+	case Judged:
+		if w.judged++; w.judged > 1 || (e.Proved && next.Proven == "") {
+			t.Fatalf("judged %d times: %+v", w.judged, e)
+		}
+	case Look:
+		if d := get(e.Delivery); d.Channel == engine.EmailMail || !d.Left {
+			t.Fatalf("%s of %+v", describe(e), d)
+		}
+	case Settled, Duplicate, LeftLate:
 	default:
 		t.Fatalf("unknown effect %T", e)
 	}
@@ -515,7 +533,7 @@ func (w *world) checkSend(d Delivery, next State) {
 func (w *world) calls(s State) int {
 	n := 0
 	for _, d := range s.Deliveries {
-		if d.Channel == engine.Voice && d.Kind == engine.MsgOffer && (d.Left || d.Status == Sending) {
+		if d.Channel == engine.Voice && asks(d.Kind) && (d.Left || d.Status == Sending) {
 			n++
 		}
 	}

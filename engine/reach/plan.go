@@ -127,7 +127,7 @@ func (t *turn) call() {
 	}
 	queued, rang, last := -1, 0, -1
 	for i, d := range t.Deliveries {
-		if d.Kind != engine.MsgOffer || d.Channel != engine.Voice {
+		if !asks(d.Kind) || d.Channel != engine.Voice {
 			continue
 		}
 		switch d.Status {
@@ -266,6 +266,12 @@ func (t *turn) arm() {
 		if d.Status == Queued && !t.held(d) && (wake.IsZero() || d.Due.Before(wake)) {
 			wake = d.Due
 		}
+		if at, ok := lookAt(d); ok && (wake.IsZero() || at.Before(wake)) {
+			wake = at
+		}
+	}
+	if at := t.Started.Add(ProofWithin); !t.Judged && (wake.IsZero() || at.Before(wake)) {
+		wake = at
 	}
 	if !wake.Equal(t.Wake) {
 		t.Wake = wake

@@ -47,6 +47,7 @@ type Delivery struct {
 	Left    bool               `json:"left,omitempty"`    // the carrier has or may have taken it
 	Counted bool               `json:"counted,omitempty"` // its Outcome was given
 	Text    string             `json:"text,omitempty"`    // of a note
+	Looks   int                `json:"looks,omitempty"`   // how often the carrier was asked what became of it
 }
 
 // Person is a copy of what is needed to reach somebody, taken when the offer was made.
@@ -69,10 +70,15 @@ type State struct {
 	Deadline   time.Time          `json:"deadline"`
 	Closed     bool               `json:"closed,omitempty"` // no offer or reminder leaves any more
 	Suspended  bool               `json:"suspended,omitempty"`
+	ClosedAt   time.Time          `json:"closed_at,omitzero"` // when the slot decided it
 	Replied    bool               `json:"replied,omitempty"`
+	RepliedOn  engine.Channel     `json:"replied_on,omitempty"`
+	Said       engine.MessageKind `json:"said,omitempty"`     // the outcome that the person was told at once, by voice or page
 	Heard      bool               `json:"heard,omitempty"`    // the person wrote something, if not an answer
 	Reported   bool               `json:"reported,omitempty"` // Exhausted was reported
-	Proven     bool               `json:"proven,omitempty"`   // the person was reached
+	Proven     engine.Channel     `json:"proven,omitempty"`   // the person was reached, on this channel first
+	ProvenAt   time.Time          `json:"proven_at,omitzero"`
+	Judged     bool               `json:"judged,omitempty"` // its Judged was given
 	Reminded   int                `json:"reminded,omitempty"`
 	Told       engine.MessageKind `json:"told,omitempty"` // Close.Tell, also owed where a message arrives late
 	Deliveries []Delivery         `json:"deliveries"`
@@ -103,13 +109,18 @@ type Tick struct{ Gen uint64 }
 type Handed struct {
 	Attempt engine.AttemptID
 	Outcome engine.Outcome
+	Left    time.Time // when it was last asked whether it may leave; zero: not known
 }
 
 // Receipt: the carrier's later word. Late, doubled and reordered ones are harmless.
 type Receipt struct{ Receipt engine.Receipt }
 
-// Replied: the person answered, so nothing more is needed to reach them.
-type Replied struct{ Channel engine.Channel }
+// Replied: the person answered, so nothing more is needed to reach them. Said is the outcome that they
+// heard or read at once, in the same call or page.
+type Replied struct {
+	Channel engine.Channel
+	Said    engine.MessageKind
+}
 
 // Heard: the person wrote something that is no answer. They were reached, and need no call.
 type Heard struct{ Channel engine.Channel }
@@ -125,7 +136,10 @@ type Note struct {
 type Remind struct{}
 
 // Close: nothing more leaves for the offer; Tell is sent on channels whose offer message left.
-type Close struct{ Tell engine.MessageKind } // "" for silence
+type Close struct {
+	Tell engine.MessageKind // "" for silence
+	At   time.Time          // when that was decided; zero: now
+}
 
 // Tell: a message about the claim. On is the channel of the reply.
 type Tell struct {
@@ -172,8 +186,23 @@ type Send struct{ Delivery engine.AttemptID }
 type Abort struct {
 	Delivery engine.AttemptID
 	Ref      string
-	What     engine.MessageKind // MsgTaken or MsgWithdrawn
+	What     engine.MessageKind // MsgTaken or MsgWithdrawn; "": the person answered elsewhere
 }
+
+// Look: ask the carrier, after the commit, what became of this delivery. A Receipt may come of it.
+type Look struct{ Delivery engine.AttemptID }
+
+// Settled: a delivery whose outcome was unknown is known now, or never will be.
+type Settled struct {
+	Channel engine.Channel
+	Expired bool
+}
+
+// Duplicate: two tries of one message were both proven to have arrived.
+type Duplicate struct{ Channel engine.Channel }
+
+// LeftLate: a message that asks for an answer left more than a second after the offer had ended.
+type LeftLate struct{ Channel engine.Channel }
 
 // Exhausted: every channel failed; the slot may ask somebody else.
 type Exhausted struct{}
@@ -205,6 +234,11 @@ func (Exhausted) effect()  {}
 func (BadContact) effect() {}
 func (Proven) effect()     {}
 func (Outcome) effect()    {}
+func (Look) effect()       {}
+func (Settled) effect()    {}
+func (Duplicate) effect()  {}
+func (LeftLate) effect()   {}
+func (Judged) effect()     {}
 
 // Step takes what is and what happened and returns what is now and what is to be done. It leaves
 // s unchanged, and the result shares no memory with s that a later Step writes to. When nothing
@@ -225,7 +259,9 @@ func Step(s State, in Input, now time.Time, p engine.Policy) (State, []Effect, e
 	if _, ok := in.(Tick); ok {
 		t.dispatch()
 		t.call() // the first text is on its way: from now on its silence counts
+		t.look()
 	}
+	t.judge()
 	t.arm()
 	t.Version++
 	return t.State, t.effects, nil

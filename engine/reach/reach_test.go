@@ -46,7 +46,7 @@ func TestProof(t *testing.T) {
 				t.Errorf("no such proof in %v", effects)
 			}
 			heard := Receipt{engine.Receipt{Attempt: id, Status: engine.ReceiptDelivered, At: now}}
-			s, effects, err = Step(s, heard, now.Add(time.Minute), engine.DefaultPolicy())
+			s, effects, err = Step(s, heard, now.Add(30*time.Second), engine.DefaultPolicy())
 			if err != nil || len(effects) > 0 || s.Deliveries[0].Proof.Sub(start) != tt.want {
 				t.Errorf("a second proof gives %v, %v, %s", effects, err, s.Deliveries[0].Proof)
 			}
@@ -73,7 +73,7 @@ func TestBound(t *testing.T) {
 		step(Tick{s.Gen})
 		for _, d := range s.Deliveries {
 			if d.Status == Sending {
-				step(Handed{d.ID, engine.Outcome{Status: engine.Accepted}})
+				step(Handed{Attempt: d.ID, Outcome: engine.Outcome{Status: engine.Accepted}})
 			}
 		}
 		step(Remind{})
@@ -84,7 +84,7 @@ func TestBound(t *testing.T) {
 	if want := maxAsking - maxCalls; len(s.Deliveries) != want {
 		t.Errorf("%d offers and reminders, want %d", len(s.Deliveries), want)
 	}
-	step(Replied{engine.SMS})
+	step(Replied{Channel: engine.SMS})
 	step(Tell{engine.MsgBooked, engine.SMS})
 	if d := s.Deliveries[len(s.Deliveries)-1]; d.Kind != engine.MsgBooked || d.Status != Queued {
 		t.Errorf("the outcome is not told: %+v", d)

@@ -32,7 +32,7 @@ var update = flag.Bool("update", false, "rewrite the results in testdata")
 //	tick [gen=N]
 //	ok|unknown N [ref] | fail N REASON [retry] [wait=5s]     what handing delivery N came to
 //	receipt N STATUS [REASON] [ref=R]
-//	replied CHANNEL | remind | close [KIND] | tell KIND CHANNEL | suspend | resume | recovered | optout CHANNEL
+//	replied CHANNEL [KIND] | heard CHANNEL | note TEXT | remind | close [KIND] | tell KIND CHANNEL | suspend | resume | recovered | optout CHANNEL
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txt")
@@ -282,11 +282,19 @@ func (p *player) input(f []string) Input {
 		}
 		return Receipt{r}
 	case "replied":
-		return Replied{engine.Channel(rest)}
+		in := Replied{Channel: engine.Channel(rest)}
+		if len(f) > 2 {
+			in.Said = engine.MessageKind(f[2])
+		}
+		return in
+	case "heard":
+		return Heard{engine.Channel(rest)}
+	case "note":
+		return Note{Text: rest, Phone: p.s.Person.Contacts[0].Phone}
 	case "remind":
 		return Remind{}
 	case "close":
-		return Close{engine.MessageKind(rest)}
+		return Close{Tell: engine.MessageKind(rest)}
 	case "tell":
 		return Tell{engine.MessageKind(f[1]), engine.Channel(f[2])}
 	case "suspend":
@@ -338,6 +346,22 @@ func describe(e Effect) string {
 		return fmt.Sprintf("proven on %s after %s", e.Channel, e.After)
 	case Outcome:
 		return strings.TrimSpace(fmt.Sprintf("outcome %s: %s by %s %s %s", nth(e.Delivery), e.Kind, e.Channel, e.Status, e.Reason))
+	case Look:
+		return "look " + nth(e.Delivery)
+	case Settled:
+		return strings.Replace(fmt.Sprintf("settled by %s, expired", e.Channel), ", expired", map[bool]string{true: ", expired"}[e.Expired], 1)
+	case Duplicate:
+		return fmt.Sprintf("duplicate by %s", e.Channel)
+	case LeftLate:
+		return fmt.Sprintf("left late by %s", e.Channel)
+	case Judged:
+		switch {
+		case e.Excluded != "":
+			return "judged: not counted, " + e.Excluded
+		case e.Proved:
+			return fmt.Sprintf("judged: reached by %s", e.Channel)
+		}
+		return fmt.Sprintf("judged: missed by %s, %s", e.Channel, e.Reason)
 	default:
 		return fmt.Sprintf("unknown effect %T", e)
 	}
@@ -348,7 +372,7 @@ func (p *player) summary(s State) {
 	for _, flag := range []struct {
 		set  bool
 		name string
-	}{{s.Closed, "closed"}, {s.Suspended, "suspended"}, {s.Replied, "replied"}, {s.Proven, "proven"}, {s.Reported, "exhausted"}} {
+	}{{s.Closed, "closed"}, {s.Suspended, "suspended"}, {s.Replied, "replied"}, {s.Proven != "", "proven"}, {s.Reported, "exhausted"}} {
 		if flag.set {
 			p.out.WriteString(" " + flag.name)
 		}

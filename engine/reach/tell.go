@@ -25,9 +25,35 @@ func (t *turn) remind() {
 			reminded = true
 		}
 	}
-	if reminded {
+	if reminded || t.remindByCall() {
 		t.Reminded++
 	}
+}
+
+// remindByCall calls once more somebody whom only calls reach.
+func (t *turn) remindByCall() bool {
+	calls, contact := 0, -1
+	for _, d := range t.Deliveries {
+		if d.Channel != engine.Voice || !asks(d.Kind) {
+			if asks(d.Kind) && t.reachable(d.Contact) && t.leftOn(d.Contact) {
+				return false // a text or e-mail reaches them, and is not repeated now
+			}
+			continue
+		}
+		switch d.Status {
+		case Queued, Sending, Unknown, Accepted, Sent:
+			return false
+		case Machine, Answered, Delivered, Failed:
+			if d.Left {
+				calls++
+			}
+			if d.Status != Failed && t.reachable(d.Contact) {
+				contact = d.Contact
+			}
+		case Dropped:
+		}
+	}
+	return contact >= 0 && calls < maxCalls && t.queue(engine.MsgReminder, contact, 1, t.now)
 }
 
 func (t *turn) close(in Close) {
@@ -35,9 +61,16 @@ func (t *turn) close(in Close) {
 		return
 	}
 	t.changed = true
-	t.Closed, t.Told = true, in.Tell
+	t.Closed, t.Told, t.ClosedAt = true, in.Tell, in.At.Round(0).UTC()
+	if in.At.IsZero() {
+		t.ClosedAt = t.now
+	}
+	if !t.Replied && t.ClosedAt.Before(t.Started.Add(ProofWithin)) {
+		t.exclude(Withdrawn)
+	}
+	elsewhere := t.Replied && t.RepliedOn != engine.Voice // hung up then
 	for i, d := range t.Deliveries {
-		if d.Channel == engine.Voice && asks(d.Kind) && (d.Status == Accepted || d.Status == Sent || d.Status == Answered) {
+		if !elsewhere && d.Channel == engine.Voice && asks(d.Kind) && (d.Status == Accepted || d.Status == Sent || d.Status == Answered) {
 			t.abort(i)
 		}
 	}
@@ -72,6 +105,9 @@ func (t *turn) courtesy() {
 // closed, and got through.
 func (t *turn) arrivedLate(i int, was DeliveryStatus) {
 	d := t.Deliveries[i]
+	if was == Sending || was == Unknown {
+		t.hangUp(i)
+	}
 	if !t.Closed || !asks(d.Kind) || (was != Sending && was != Unknown) {
 		return
 	}
@@ -95,7 +131,19 @@ func (t *turn) tell(in Tell) {
 		}
 	}
 	c := t.bestFor(in.What)
-	if c < 0 || !t.queue(in.What, c, 1, t.now) {
+	if c < 0 {
+		return
+	}
+	due := t.now
+	if t.Person.Contacts[c].Channel == engine.Voice {
+		if t.Said == in.What {
+			return // they heard it when they answered
+		}
+		if in.On == engine.Voice || in.On == engine.Page {
+			due = due.Add(saidWithin) // what they are being told just now may be this
+		}
+	}
+	if !t.queue(in.What, c, 1, due) {
 		return
 	}
 	if in.What != engine.MsgBooked || t.Person.Contacts[c].Channel != engine.SMS {
@@ -116,7 +164,7 @@ func (t *turn) otherwise(d Delivery) {
 			return
 		}
 	}
-	if c := t.bestFor(d.Kind); c >= 0 {
+	if c := t.bestFor(d.Kind); c >= 0 && !(t.Said == d.Kind && t.Person.Contacts[c].Channel == engine.Voice) {
 		t.queue(d.Kind, c, 1, t.now)
 	}
 }

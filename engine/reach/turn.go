@@ -13,7 +13,8 @@ const (
 	againAfter    = 30 * time.Second
 	maxCalls      = 2 // that rang, an offer
 	betweenCalls  = 5 * time.Minute
-	maxTexts      = 6 // contacts that get the offer at once
+	saidWithin    = 15 * time.Second // an answer given at once is known of by then
+	maxTexts      = 6                // contacts that get the offer at once
 	maxDeliveries = 28
 	maxAsking     = 16 // of these, offers and reminders; the rest is kept for telling the outcome
 	longestPause  = 15 * time.Second
@@ -62,6 +63,9 @@ func (t *turn) take(in Input) error {
 	case Suspend:
 		t.changed = !t.Suspended
 		t.Suspended = true
+		if t.Proven == "" {
+			t.exclude(Held)
+		}
 	case Resume:
 		t.changed = t.Suspended
 		t.Suspended = false
@@ -102,6 +106,9 @@ func (t *turn) begin(in Begin) error {
 		Started: t.now, Deadline: in.Deadline.Round(0).UTC(), Gen: t.Gen, Version: t.Version,
 	}
 	t.own()
+	if why := t.invalid(); why != "" {
+		t.verdict(Judged{Excluded: why})
+	}
 	for i, c := range t.Person.Contacts {
 		if c.Channel != engine.Voice && t.reachable(i) && len(t.Deliveries) < maxTexts {
 			t.queue(engine.MsgOffer, i, 1, t.now)
@@ -177,6 +184,7 @@ func (t *turn) handed(in Handed) error {
 	o := in.Outcome
 	d := &t.Deliveries[i]
 	was := d.Status
+	t.late(*d, in)
 	if was != Sending && was != Unknown { // a receipt was quicker, or this comes twice
 		if o.Status == engine.Accepted && d.Left && d.Ref == "" && o.Ref != "" {
 			d.Ref = o.Ref
@@ -191,6 +199,7 @@ func (t *turn) handed(in Handed) error {
 			d.Ref = o.Ref
 		}
 		t.set(i, Accepted, "")
+		t.settled(*d, was)
 		t.arrivedLate(i, was)
 	case engine.Unknown:
 		if was == Unknown {
@@ -289,6 +298,8 @@ func (t *turn) receipt(r engine.Receipt) error {
 	case Queued, Sending, Unknown, Accepted, Sent, Machine, Dropped:
 		t.set(i, status, "")
 	}
+	t.settled(t.Deliveries[i], was)
+	t.doubled(i)
 	t.arrivedLate(i, was)
 	return nil
 }
@@ -381,21 +392,42 @@ func (t *turn) prove(i int, at time.Time) {
 }
 
 func (t *turn) reached(ch engine.Channel, at time.Time) {
-	if t.Proven {
+	if t.Proven != "" {
 		return
 	}
-	t.Proven = true
+	t.Proven, t.ProvenAt = ch, at
 	t.emit(Proven{Channel: ch, After: max(0, at.Sub(t.Started))})
 }
 
 func (t *turn) replied(in Replied) {
+	if in.Said != "" && in.Said != t.Said {
+		t.changed = true
+		t.Said = in.Said
+		for i, d := range t.Deliveries { // nobody is called to hear it again
+			if d.Kind == in.Said && d.Channel == engine.Voice && d.Status == Queued {
+				t.set(i, Dropped, engine.Dropped)
+			}
+		}
+	}
 	if t.Replied {
 		return
 	}
 	t.changed = true
-	t.Replied = true
+	t.Replied, t.RepliedOn = true, in.Channel
 	if in.Channel != engine.Desk { // there the person was reached by somebody else
 		t.reached(in.Channel, t.now)
+	}
+	for i := range t.Deliveries {
+		t.hangUp(i)
+	}
+}
+
+// hangUp ends a call of the offer that was answered elsewhere: by text, on the page, at the desk.
+func (t *turn) hangUp(i int) {
+	d := t.Deliveries[i]
+	if d.Channel == engine.Voice && asks(d.Kind) && d.Ref != "" && t.Replied && t.RepliedOn != engine.Voice && !t.Closed &&
+		(d.Status == Accepted || d.Status == Sent || d.Status == Answered) {
+		t.emit(Abort{Delivery: d.ID, Ref: d.Ref})
 	}
 }
 

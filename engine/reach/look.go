@@ -1,0 +1,79 @@
+package reach
+
+import (
+	"time"
+
+	"relais/engine"
+)
+
+// When a carrier is asked what became of a message, counted from when it was handed over. The last
+// moment is when nobody waits for an answer any more.
+var (
+	looksUnknown = []time.Duration{5 * time.Second, 20 * time.Second, time.Minute, 5 * time.Minute, 10 * time.Minute}
+	looksSilent  = []time.Duration{30 * time.Second, 75 * time.Second, 5 * time.Minute, 15 * time.Minute}
+)
+
+// lookAt says when to ask for a delivery next; ok is false when its end is known or was given up.
+func lookAt(d Delivery) (at time.Time, ok bool) {
+	looks := looksSilent
+	switch d.Status {
+	case Unknown:
+		looks = looksUnknown
+	case Accepted, Sent, Answered:
+	case Queued, Sending, Machine, Delivered, Failed, Dropped:
+		return time.Time{}, false
+	}
+	if d.Channel == engine.EmailMail || d.Looks >= len(looks) {
+		return time.Time{}, false
+	}
+	return d.At.Add(looks[d.Looks]), true
+}
+
+// look asks for what is due.
+func (t *turn) look() {
+	for i := range t.Deliveries {
+		d := &t.Deliveries[i]
+		asked := false
+		for at, ok := lookAt(*d); ok && !at.After(t.now); at, ok = lookAt(*d) { // after a long sleep once
+			d.Looks++
+			t.changed, asked = true, true
+		}
+		if !asked {
+			continue
+		}
+		if _, more := lookAt(*d); more {
+			t.emit(Look{Delivery: d.ID})
+		} else if d.Status == Unknown {
+			t.emit(Settled{Channel: d.Channel, Expired: true})
+		}
+	}
+}
+
+// settled says that the outcome of an unknown delivery is known.
+func (t *turn) settled(d Delivery, was DeliveryStatus) {
+	if was == Unknown && d.Status != Unknown {
+		t.emit(Settled{Channel: d.Channel})
+	}
+}
+
+// doubled says that a message which just arrived had arrived before by another try.
+func (t *turn) doubled(i int) {
+	d := t.Deliveries[i]
+	if d.Status != Delivered {
+		return
+	}
+	for j, o := range t.Deliveries {
+		if j != i && o.Status == Delivered && o.Kind == d.Kind && o.Contact == d.Contact && o.Text == d.Text && o.Try != d.Try {
+			t.emit(Duplicate{Channel: d.Channel})
+			return
+		}
+	}
+}
+
+// late says that a message left for an offer that had ended.
+func (t *turn) late(d Delivery, in Handed) {
+	if asks(d.Kind) && t.Closed && in.Outcome.Status != engine.Failed && in.Left.After(t.ClosedAt.Add(time.Second)) {
+		t.changed = true
+		t.emit(LeftLate{Channel: d.Channel})
+	}
+}
