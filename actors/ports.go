@@ -64,6 +64,11 @@ type Metrics interface {
 	Claim(c engine.ClinicID, outcome string)             // claimed, taken, expired, withdrawn, refused, booked
 	Delivery(ch engine.Channel, kind engine.MessageKind, status reach.DeliveryStatus, reason engine.Reason)
 	Reached(ch engine.Channel, after time.Duration)
+	Judged(c engine.ClinicID, v reach.Judged) // once an offer
+	Settled(ch engine.Channel, expired bool)  // an unknown outcome became known, or never will
+	Looked(ch engine.Channel, found bool)     // a carrier was asked what became of a message
+	Duplicate(ch engine.Channel)              // one message arrived twice
+	LeftLate(ch engine.Channel)               // a message left for an offer that had ended
 	Health(c engine.ClinicID, before, now health.Status)
 	WriteBack(c engine.ClinicID, outcome string, after time.Duration) // booked, refused, cancelled, cancel_refused, retried
 	Alert(c engine.ClinicID, what string)

@@ -58,7 +58,7 @@ type Relais struct {
 	where   sync.Map // engine.SlotID -> *clinic, of every slot known to the store
 	next    sync.Map // engine.SlotID -> engine.SlotID, of chains: a slot, and the one that its winner gave up
 
-	commits, looks, writes, sends system.Pool
+	commits, looks, writes, sends, asks system.Pool
 }
 
 // clinic is what the actors of one clinic share. Only the gates change.
@@ -108,6 +108,7 @@ func (c *clinic) personZone(p engine.Patient) *time.Location {
 const (
 	commitWorkers, commitWaiting = 1024, 200_000
 	sendWorkers, sendWaiting     = 512, 200_000
+	askWorkers, askWaiting       = 16, 20_000 // of carriers, about messages without a word
 	defaultPoll                  = 2 * time.Second
 	fullEvery                    = 5 * time.Minute // between complete looks
 )
@@ -126,6 +127,7 @@ func New(opt Options) (*Relais, error) {
 		looks:   sys.NewPool(max(8, n), 2*n+8),
 		writes:  sys.NewPool(max(8, n), 64*n+64),
 		sends:   sys.NewPool(sendWorkers, sendWaiting),
+		asks:    sys.NewPool(askWorkers, askWaiting),
 	}
 	r.slots = system.NewDirectory(sys, "slot", func(id engine.SlotID) system.Actor { return newSlotActor(r, id) })
 	r.offers = system.NewDirectory(sys, "notifier", func(id engine.OfferID) system.Actor { return newNotifier(r, id) })

@@ -171,13 +171,31 @@ func (r *Relais) Reply(ctx context.Context, in engine.Reply) (engine.Answer, err
 	if err != nil {
 		return engine.Answer{}, err
 	}
-	r.offers.Ref(offer).Send(offerInput{in: []reach.Input{reach.Replied{Channel: in.Channel}}})
+	r.offers.Ref(offer).Send(offerInput{in: []reach.Input{reach.Replied{Channel: in.Channel, Said: said(in.Channel, kind)}}})
 	answer := say(kind)
 	if in.Channel == engine.SMS && (kind == engine.AnsBooked || kind == engine.AnsRefused) ||
 		in.Channel == engine.EmailMail && kind == engine.AnsBooked {
 		answer.Text = "" // a message of its own is on its way; by mail with the calendar file
 	}
 	return answer, nil
+}
+
+// said is the message that an answer given at once makes needless, where it was heard or read for certain.
+func said(ch engine.Channel, kind engine.AnswerKind) engine.MessageKind {
+	if ch != engine.Voice && ch != engine.Page {
+		return ""
+	}
+	switch kind {
+	case engine.AnsBooked:
+		return engine.MsgBooked
+	case engine.AnsFinalising:
+		return engine.MsgFinalising
+	case engine.AnsRefused:
+		return engine.MsgRefused
+	case engine.AnsTaken, engine.AnsExpired, engine.AnsWithdrawn, engine.AnsDeclined, engine.AnsStopped, engine.AnsStarted,
+		engine.AnsHelp, engine.AnsWhich, engine.AnsUnclear, engine.AnsNone, engine.AnsPaused:
+	}
+	return ""
 }
 
 // plain is an answer to somebody of whom nothing is known.

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"relais/actors/system"
@@ -76,7 +77,14 @@ const sendWithin = 30 * time.Second
 func (a *notifier) send(c *system.Context, d reach.Delivery) {
 	m := a.message(d)
 	sender := a.r.opt.Senders[d.Channel]
-	m.Still = a.still(d)
+	still, left := a.still(d), new(atomic.Int64)
+	m.Still = func() bool {
+		ok := still()
+		if ok {
+			left.Store(time.Now().UnixNano())
+		}
+		return ok
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), sendWithin)
 	first := d.Kind == engine.MsgOffer
 	system.PipeOn(a.r.sends, c, ctx, func(ctx context.Context) (engine.Outcome, error) {
@@ -99,7 +107,42 @@ func (a *notifier) send(c *system.Context, d reach.Delivery) {
 		if first && o.Status == engine.Accepted {
 			a.r.slots.Ref(a.id.Slot()).Send(firstLeft{time.Now()})
 		}
-		return handed(d.ID, o)
+		h := reach.Handed{Attempt: d.ID, Outcome: o}
+		if at := left.Load(); at != 0 {
+			h.Left = time.Unix(0, at).UTC()
+		}
+		return offerInput{in: []reach.Input{h}}
+	})
+}
+
+// look asks the carrier what became of a delivery; what it says comes like every other receipt.
+func (a *notifier) look(c *system.Context, id engine.AttemptID) {
+	d, ok := a.delivery(id)
+	looker, can := a.r.opt.Senders[d.Channel].(Looker)
+	if !ok || !can {
+		return
+	}
+	m := a.message(d)
+	ctx, cancel := context.WithTimeout(context.Background(), sendWithin)
+	system.PipeOn(a.r.asks, c, ctx, func(ctx context.Context) (offerInput, error) {
+		defer cancel()
+		receipt, found, err := looker.Look(ctx, m, d.Ref)
+		if err != nil || !found {
+			a.r.opt.Metrics.Looked(d.Channel, false)
+			return offerInput{}, err // asked again later
+		}
+		a.r.opt.Metrics.Looked(d.Channel, true)
+		receipt.Attempt = id
+		return offerInput{in: []reach.Input{reach.Receipt{Receipt: receipt}}}, nil
+	}, func(in offerInput, err error) any {
+		cancel()
+		if err != nil {
+			a.r.opt.Logger.Debug("a carrier could not be asked about a message", "offer", a.id, "error", err)
+		}
+		if in.in == nil {
+			return nil
+		}
+		return in
 	})
 }
 
@@ -142,6 +185,9 @@ func (a *notifier) message(d reach.Delivery) engine.Message {
 func (a *notifier) abort(c *system.Context, e reach.Abort) {
 	s := a.record.State
 	say := wording.Answer(answerFor(e.What), engine.Voice, s.Person.Lang, a.facts())
+	if e.What == "" { // they answered elsewhere, and are told there
+		say = wording.Message(engine.MsgOffer, engine.Voice, s.Person.Lang, a.facts()).Say.Goodbye
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), sendWithin)
 	system.PipeOn(a.r.sends, c, ctx, func(ctx context.Context) (struct{}, error) {
 		defer cancel()

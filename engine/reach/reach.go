@@ -73,10 +73,10 @@ type State struct {
 	ClosedAt   time.Time          `json:"closed_at,omitzero"` // when the slot decided it
 	Replied    bool               `json:"replied,omitempty"`
 	RepliedOn  engine.Channel     `json:"replied_on,omitempty"`
-	Said       engine.MessageKind `json:"said,omitempty"`     // the outcome that the person was told at once, by voice or page
-	Heard      bool               `json:"heard,omitempty"`    // the person wrote something, if not an answer
-	Reported   bool               `json:"reported,omitempty"` // Exhausted was reported
-	Proven     engine.Channel     `json:"proven,omitempty"`   // the person was reached, on this channel first
+	Said       engine.MessageKind `json:"said,omitempty"`      // the outcome that the person was told at once, by voice or page
+	Heard      bool               `json:"heard,omitempty"`     // the person wrote something, if not an answer
+	Reported   bool               `json:"reported,omitempty"`  // Exhausted was reported
+	Proven     engine.Channel     `json:"proven_by,omitempty"` // the person was reached, on this channel first
 	ProvenAt   time.Time          `json:"proven_at,omitzero"`
 	Judged     bool               `json:"judged,omitempty"` // its Judged was given
 	Reminded   int                `json:"reminded,omitempty"`

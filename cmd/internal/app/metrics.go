@@ -27,6 +27,15 @@ type metrics struct {
 	claims       *prometheus.CounterVec
 	deliveries   *prometheus.CounterVec
 	proof        *prometheus.HistogramVec
+	reachValid   *prometheus.CounterVec
+	reachProved  *prometheus.CounterVec
+	reachedBy    *prometheus.CounterVec
+	missed       *prometheus.CounterVec
+	notCounted   *prometheus.CounterVec
+	settled      *prometheus.CounterVec
+	lookups      *prometheus.CounterVec
+	duplicates   *prometheus.CounterVec
+	leftLate     *prometheus.CounterVec
 	status       *prometheus.GaugeVec
 	suspensions  *prometheus.CounterVec
 	writeBack    *prometheus.HistogramVec
@@ -49,7 +58,8 @@ func newMetrics() *metrics {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	quick := prometheus.ExponentialBuckets(0.001, 2, 16) // 1 ms to 33 s
-	slow := prometheus.ExponentialBuckets(1, 2, 16)      // 1 s to 9 h
+	proofs := []float64{0.5, 1, 2, 3, 5, 8, 12, 20, 30, 45, 60, 75, 90, 105, 120, 180, 300, 600, 1800, 3600}
+	slow := prometheus.ExponentialBuckets(1, 2, 16) // 1 s to 9 h
 	histogram := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
 		h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
 		registry.MustRegister(h)
@@ -74,7 +84,16 @@ func newMetrics() *metrics {
 		offers:       counter("relais_offers_total", "Offers made.", "clinic"),
 		claims:       counter("relais_replies_total", "Replies to offers by what they came to.", "clinic", "answer"),
 		deliveries:   counter("relais_deliveries_total", "Messages by where they ended.", "channel", "kind", "status", "reason"),
-		proof:        histogram("relais_proof_seconds", "From an offer to the first proof that it reached its person.", slow, "channel"),
+		proof:        histogram("relais_proof_seconds", "From an offer to the first proof that it reached its person.", proofs, "channel"),
+		reachValid:   counter("relais_reach_valid_total", "Offers that count for reach.", "clinic"),
+		reachProved:  counter("relais_reach_proved_total", "Offers that count for reach and were proven to have reached their person within 120 s.", "clinic"),
+		reachedBy:    counter("relais_reach_by_total", "Offers that reached their person, by the channel that proved it first.", "channel"),
+		missed:       counter("relais_reach_missed_total", "Offers that count for reach and did not reach their person in time.", "channel", "reason"),
+		notCounted:   counter("relais_reach_excluded_total", "Offers that do not count for reach.", "clinic", "why"),
+		settled:      counter("relais_unknown_settled_total", "Messages whose outcome was unknown, by how that ended.", "channel", "end"),
+		lookups:      counter("relais_lookups_total", "Questions to carriers about messages of which they said nothing.", "channel", "found"),
+		duplicates:   counter("relais_duplicates_total", "Messages that arrived twice.", "channel"),
+		leftLate:     counter("relais_left_late_total", "Messages that left for an offer which had ended.", "channel"),
 		status:       gauge("relais_dme_status", "1 for the status that the clinic's record system has now.", "clinic", "status"),
 		suspensions:  counter("relais_suspensions_total", "Times that a clinic was suspended.", "clinic"),
 		writeBack:    histogram("relais_writeback_seconds", "From a claim to the record system's word on it; retried counts attempts.", quick, "clinic", "outcome"),
@@ -168,6 +187,36 @@ func (m clinicMetrics) Delivery(ch engine.Channel, kind engine.MessageKind, stat
 func (m clinicMetrics) Reached(ch engine.Channel, after time.Duration) {
 	m.proof.WithLabelValues(string(ch)).Observe(after.Seconds())
 }
+
+func (m clinicMetrics) Judged(c engine.ClinicID, v reach.Judged) {
+	if v.Excluded != "" {
+		m.notCounted.WithLabelValues(string(c), v.Excluded).Inc()
+		return
+	}
+	m.reachValid.WithLabelValues(string(c)).Inc()
+	if v.Proved {
+		m.reachProved.WithLabelValues(string(c)).Inc()
+		m.reachedBy.WithLabelValues(string(v.Channel)).Inc()
+		return
+	}
+	m.missed.WithLabelValues(string(v.Channel), string(v.Reason)).Inc()
+}
+
+func (m clinicMetrics) Settled(ch engine.Channel, expired bool) {
+	end := "known"
+	if expired {
+		end = "expired"
+	}
+	m.settled.WithLabelValues(string(ch), end).Inc()
+}
+
+func (m clinicMetrics) Looked(ch engine.Channel, found bool) {
+	m.lookups.WithLabelValues(string(ch), strconv.FormatBool(found)).Inc()
+}
+
+func (m clinicMetrics) Duplicate(ch engine.Channel) { m.duplicates.WithLabelValues(string(ch)).Inc() }
+
+func (m clinicMetrics) LeftLate(ch engine.Channel) { m.leftLate.WithLabelValues(string(ch)).Inc() }
 
 func (m clinicMetrics) Health(c engine.ClinicID, before, now health.Status) {
 	for _, s := range []health.Status{health.Starting, health.Healthy, health.Suspended, health.Checking} {
