@@ -25,6 +25,7 @@ type clinicActor struct {
 	compared map[engine.SlotID]bool
 	loading  bool     // after a panic: open is not complete yet
 	held     *compare // came meanwhile
+	pupil    pupil
 }
 
 func newClinicActor(r *Relais, c *clinic) *clinicActor {
@@ -66,11 +67,21 @@ func (a *clinicActor) Receive(c *system.Context, msg any) {
 	case slotIs:
 		a.slot(m)
 	case order:
+		if m.Do == deedLearn {
+			a.toLearn(c, m)
+			return
+		}
 		a.changed(c, m)
 	case begin:
 		c.After(tidyFirst, tidy{})
 	case tidy:
 		a.tidy(c)
+	case learnedFrom:
+		a.learned(c, m)
+	case learnAgain:
+		a.relearn(c)
+	case []order:
+		a.relearned(c, m)
 	case healthIs:
 		a.health(m.status)
 	case compare:
@@ -96,7 +107,7 @@ func (a *clinicActor) reload(ctx context.Context) (map[engine.SlotID]engine.Slot
 	if err != nil {
 		return nil, err
 	}
-	return open, a.r.redeliver(ctx, a.c, func(o order) bool { return o.Do == deedFreed || o.Do == deedOccupied })
+	return open, a.r.redeliver(ctx, a.c, func(o order) bool { return o.Do == deedFreed || o.Do == deedOccupied || o.Do == deedLearn })
 }
 
 func (a *clinicActor) reloaded(c *system.Context, m reloaded) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"relais/engine"
+	"relais/engine/offer"
 	"relais/engine/slot"
 	"relais/storage"
 )
@@ -24,6 +25,7 @@ const (
 	deedCancel      deed = "cancel"      // dme: cancel the appointment that was given up
 	deedFreed       deed = "freed"       // clinic: the record system freed a slot
 	deedOccupied    deed = "occupied"    // clinic: the record system took a slot
+	deedLearn       deed = "learn"       // clinic: what an opening that is over showed
 	deedUnreachable deed = "unreachable" // slot: every channel of an offer failed
 )
 
@@ -48,6 +50,7 @@ type order struct {
 	Phone   engine.Phone        `json:"phone,omitempty"` // note: who wrote
 	Asked   bool                `json:"asked,omitempty"` // tell: the person had been sent an offer
 	At      time.Time           `json:"at,omitzero"`     // when it was ordered
+	Shown   *offer.Evidence     `json:"shown,omitempty"` // learn
 }
 
 // orderID makes identifiers that sort by who ordered, then when.

@@ -6,6 +6,7 @@ import (
 
 	"relais/engine"
 	"relais/engine/health"
+	"relais/engine/offer"
 	"relais/engine/reach"
 )
 
@@ -73,4 +74,5 @@ type Metrics interface {
 	WriteBack(c engine.ClinicID, outcome string, after time.Duration) // booked, refused, cancelled, cancel_refused, retried
 	Alert(c engine.ClinicID, what string)
 	OpenSlots(c engine.ClinicID, n int)
+	Learned(c engine.ClinicID, cells []offer.Learned) // how often offers are accepted, when that is known anew
 }

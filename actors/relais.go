@@ -20,6 +20,7 @@ import (
 	"relais/engine"
 	"relais/engine/health"
 	"relais/engine/match"
+	"relais/engine/offer"
 	"relais/engine/reach"
 	"relais/engine/slot"
 	"relais/storage"
@@ -76,6 +77,8 @@ type clinic struct {
 	// started and can be trusted. It counts the times it was opened, so that a slot which has not
 	// been compared since the last time is told from one that has.
 	gate atomic.Uint64
+	// learned is how often offers are accepted here, by what openings showed; nil: not loaded.
+	learned atomic.Pointer[offer.Cells]
 	// shut closes the gate at once, whatever the clinic actor is busy with, and heard is when the
 	// dme actor was last alive (Unix nanoseconds): without it nobody would notice that trust is over.
 	shut  atomic.Bool
@@ -206,9 +209,15 @@ func (r *Relais) load(ctx context.Context, c *clinic) error {
 	if err := r.loadUnread(ctx, c); err != nil {
 		return err
 	}
+	cells, _, err := Learning(ctx, r.store, c.ID)
+	if err != nil {
+		return err
+	}
+	c.learned.Store(&cells)
 	c.calendar = r.sys.Spawn("calendar", string(c.ID), func() system.Actor { return newCalendar(r, c) })
 	c.sync = r.sys.Spawn("dme", string(c.ID), func() system.Actor { return newDMEActor(r, c) })
 	c.boss = r.sys.Spawn("clinic", string(c.ID), func() system.Actor { return newClinicActor(r, c) })
+	c.boss.Send(learnedFrom{cells: cells})
 
 	err = r.scan(ctx, c.ID, storage.KindSlot, func(rec storage.Record) error {
 		var s slot.State
@@ -318,7 +327,7 @@ func (r *Relais) carryOut(c *clinic, o order) {
 		r.offers.Ref(o.Offer).Send(o)
 	case deedBook, deedCancel:
 		c.sync.Send(o)
-	case deedFreed, deedOccupied:
+	case deedFreed, deedOccupied, deedLearn:
 		c.boss.Send(o)
 	case deedUnreachable:
 		r.slots.Ref(o.Slot).Send(slotInput{in: slot.Unreachable{Offer: o.Offer}, done: o.ID})

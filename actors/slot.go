@@ -300,7 +300,7 @@ func (a *slotActor) wake(c *system.Context, m wake) {
 	}
 	w := slotWork{in: slot.Tick{Gen: m.gen}}
 	if slot.WantsCandidates(a.state, now, a.c.Policy, a.c.Mode) {
-		w.in = slot.Tick{Gen: m.gen, Candidates: a.r.waitlist.candidates(a.c, a.state, now)}
+		w.in = slot.Tick{Gen: m.gen, Candidates: a.r.waitlist.candidates(a.c, a.state, now), Rates: a.c.rates()}
 	}
 	a.step(c, w)
 }

@@ -188,6 +188,7 @@ func (a *slotActor) batch(w *slotWork, now time.Time) (b storage.Batch, ok bool)
 		}
 	}
 	w.orders = slotOrders(s, w.effects)
+	a.learnOrder(w, now)
 	for _, o := range w.orders {
 		b.Effects = append(b.Effects, o.effect(a.c.ID))
 	}

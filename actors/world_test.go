@@ -18,6 +18,7 @@ import (
 	"relais/engine"
 	"relais/engine/desk"
 	"relais/engine/health"
+	"relais/engine/offer"
 	"relais/engine/reach"
 	"relais/engine/slot"
 	"relais/storage"
@@ -117,6 +118,7 @@ func (m counts) Looked(ch engine.Channel, found bool) {
 func (m counts) Duplicate(ch engine.Channel)                            { m.add("", "duplicate "+string(ch)) }
 func (m counts) LeftLate(ch engine.Channel)                             { m.add("", "late "+string(ch)) }
 func (m counts) Alert(c engine.ClinicID, what string)                   { m.add(c, "alert "+what) }
+func (m counts) Learned(c engine.ClinicID, _ []offer.Learned)           { m.add(c, "learned") }
 func (m counts) OpenSlots(c engine.ClinicID, n int)                     { m.add(c, fmt.Sprint("open ", n)) }
 func (m counts) WriteBack(c engine.ClinicID, o string, _ time.Duration) { m.add(c, "write "+o) }
 func (m counts) Delivery(ch engine.Channel, k engine.MessageKind, s reach.DeliveryStatus, r engine.Reason) {

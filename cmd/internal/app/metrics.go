@@ -10,6 +10,7 @@ import (
 	"relais/actors/system"
 	"relais/engine"
 	"relais/engine/health"
+	"relais/engine/offer"
 	"relais/engine/reach"
 	"relais/storage/bolt"
 	"relais/transport/mail"
@@ -41,6 +42,8 @@ type metrics struct {
 	writeBack    *prometheus.HistogramVec
 	alerts       *prometheus.CounterVec
 	openSlots    *prometheus.GaugeVec
+	acceptance   *prometheus.GaugeVec
+	exposure     *prometheus.GaugeVec
 	commit       *prometheus.HistogramVec
 	batch        prometheus.Histogram
 	stale        prometheus.Counter
@@ -99,6 +102,8 @@ func newMetrics() *metrics {
 		writeBack:    histogram("relais_writeback_seconds", "From a claim to the record system's word on it; retried counts attempts.", quick, "clinic", "outcome"),
 		alerts:       counter("relais_alerts_total", "Things that somebody at the clinic should look at.", "clinic", "what"),
 		openSlots:    gauge("relais_open_slots", "Slots that look for somebody.", "clinic"),
+		acceptance:   gauge("relais_learned_acceptance", "Share of offers that are accepted, as the adaptive strategy believes.", "clinic", "lead", "channel"),
+		exposure:     gauge("relais_learned_offers", "Offers that this belief rests on, older ones counting less.", "clinic", "lead", "channel"),
 		commit:       histogram("relais_commit_seconds", "Time of one group commit.", prometheus.ExponentialBuckets(0.0001, 2, 16), "outcome"),
 		batch:        prometheus.NewHistogram(prometheus.HistogramOpts{Name: "relais_commit_batches", Help: "Batches that shared one sync.", Buckets: prometheus.ExponentialBuckets(1, 2, 12)}),
 		stale:        prometheus.NewCounter(prometheus.CounterOpts{Name: "relais_commit_stale_total", Help: "Batches refused because a record had changed."}),
@@ -245,6 +250,13 @@ func (m clinicMetrics) Alert(c engine.ClinicID, what string) {
 
 func (m clinicMetrics) OpenSlots(c engine.ClinicID, n int) {
 	m.openSlots.WithLabelValues(string(c)).Set(float64(n))
+}
+
+func (m clinicMetrics) Learned(c engine.ClinicID, cells []offer.Learned) {
+	for _, l := range cells {
+		m.acceptance.WithLabelValues(string(c), l.Lead, string(l.Channel)).Set(l.Accept)
+		m.exposure.WithLabelValues(string(c), l.Lead, string(l.Channel)).Set(l.Exposure)
+	}
 }
 
 // actorFaults is what the actor system tells.
