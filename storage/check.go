@@ -34,6 +34,8 @@ func (k Kind) Number() (n byte, ok bool) {
 		return 12, true
 	case KindUnread:
 		return 13, true
+	case KindHL7:
+		return 14, true
 	}
 	return 0, false
 }

@@ -35,6 +35,7 @@ const (
 	KindAccount  Kind = "account"
 	KindSession  Kind = "session"
 	KindMeta     Kind = "meta"
+	KindHL7      Kind = "hl7"    // what the messages of a record system came to
 	KindUnread   Kind = "unread" // replies that wait for the front desk
 )
 

@@ -48,7 +48,12 @@ func (c *Connector) Check(ctx context.Context, dryRun bool, step func(engine.Che
 		broken = broken || verdict == engine.CheckFailed
 		step(engine.CheckStep{Name: name, Verdict: verdict, Sentence: sentence, Took: time.Since(began)})
 	}
-	run("messages", func() (engine.Verdict, string) { return c.checkMessages(ctx) })
+	run("messages", func() (engine.Verdict, string) {
+		if c.cfg.Journal == nil {
+			return engine.CheckSkipped, "What came is known to the program that takes the messages; its page shows the clinic's health."
+		}
+		return c.checkMessages(ctx)
+	})
 	run("reach", func() (engine.Verdict, string) {
 		if c.cfg.SendTo == "" {
 			return engine.CheckSkipped, "No send_to is configured: nothing can be booked."

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -19,11 +20,11 @@ import (
 // each. An empty one stands for any when messages are taken.
 type Party struct{ Application, Facility string }
 
-// Config is what a Connector needs. Clinic, Zone, Journal and Practitioners are required.
+// Config is what a Connector needs. Clinic, Zone and Practitioners are required.
 type Config struct {
 	Clinic  engine.ClinicID
 	Zone    *time.Location
-	Journal Journal
+	Journal Journal // nil: nothing is kept, so nothing can be taken; for Check alone
 	// Sender is the record system and Receiver is Relais, in what the record system sends.
 	Sender, Receiver Party
 	// Peer is a name (DNS or common) that the record system's certificate must have; empty: any
@@ -72,8 +73,8 @@ type Connector struct {
 
 // New makes a connector and loads what was kept of its picture.
 func New(ctx context.Context, cfg Config) (*Connector, error) {
-	if cfg.Clinic == "" || cfg.Zone == nil || cfg.Journal == nil || len(cfg.Practitioners) == 0 {
-		return nil, engine.Errorf(engine.Invalid, "an HL7 connector needs a clinic, its zone, a journal and practitioners")
+	if cfg.Clinic == "" || cfg.Zone == nil || len(cfg.Practitioners) == 0 {
+		return nil, engine.Errorf(engine.Invalid, "an HL7 connector needs a clinic, its zone and practitioners")
 	}
 	cfg.Charset = cmp.Or(cfg.Charset, UTF8)
 	cfg.Version = cmp.Or(cfg.Version, "2.5.1")
@@ -134,6 +135,10 @@ func (c *Connector) Close() { c.out.close() }
 
 func (c *Connector) load(ctx context.Context) error {
 	p := newPicture()
+	if c.cfg.Journal == nil {
+		c.p = p
+		return nil
+	}
 	if err := c.cfg.Journal.Load(ctx, c.cfg.Clinic, p.load); err != nil {
 		return fmt.Errorf("load what was kept of the HL7 messages of clinic %s: %w", c.cfg.Clinic, err)
 	}
@@ -147,6 +152,9 @@ func (c *Connector) load(ctx context.Context) error {
 // save keeps what changed in the picture. Without that nothing of it holds: it is loaded anew.
 func (c *Connector) save(ctx context.Context) error {
 	records, err := c.p.records()
+	if c.cfg.Journal == nil {
+		err = errors.New("there is nowhere to keep it")
+	}
 	if err == nil && len(records) > 0 {
 		err = c.cfg.Journal.Save(ctx, c.cfg.Clinic, records)
 	}

@@ -206,6 +206,7 @@ func (c *checker) config(cfg *Config) {
 		c.mail(cfg.Mail)
 	}
 	c.clinics(cfg)
+	c.hl7Listener(cfg)
 }
 
 // keyFile keeps the key away from the data it opens: a copied directory must not open itself.
@@ -275,11 +276,7 @@ func (c *checker) clinic(at string, cl *ClinicConfig) {
 	}
 	c.policy(at+".policy", &cl.Policy)
 	c.staff(at, cl)
-	if f := cl.DME.FHIR; f == nil {
-		c.say(at+".dme", "is missing; give dme.fhir.base_url, the address of the clinic's FHIR server.")
-	} else {
-		c.fhir(at+".dme.fhir", f)
-	}
+	c.dme(at, cl)
 }
 
 func (c *checker) policy(at string, p *PolicyConfig) {

@@ -13,18 +13,19 @@ import (
 
 // Config is everything that an operator decides. docs/configuration.md explains each setting.
 type Config struct {
-	Addr           string         `yaml:"addr"`            // host:port to listen on
-	PublicURL      string         `yaml:"public_url"`      // what patients and carriers reach, without a slash at the end
-	Data           string         `yaml:"data"`            // directory of the store
-	Retention      Duration       `yaml:"retention"`       // how long finished slots and their offers are kept after the slot's end
-	KeyFile        string         `yaml:"key_file"`        // the key that seals personal data; made on first start
-	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"` // whose X-Forwarded-For is believed
-	Log            LogConfig      `yaml:"log"`
-	Account        AccountConfig  `yaml:"account"`
-	Limits         LimitsConfig   `yaml:"limits"`
-	Twilio         *TwilioConfig  `yaml:"twilio"` // nil: no texts and no calls
-	Mail           *MailConfig    `yaml:"mail"`   // nil: no mail
-	Clinics        []ClinicConfig `yaml:"clinics"`
+	Addr           string           `yaml:"addr"`            // host:port to listen on
+	PublicURL      string           `yaml:"public_url"`      // what patients and carriers reach, without a slash at the end
+	Data           string           `yaml:"data"`            // directory of the store
+	Retention      Duration         `yaml:"retention"`       // how long finished slots and their offers are kept after the slot's end
+	KeyFile        string           `yaml:"key_file"`        // the key that seals personal data; made on first start
+	TrustedProxies []netip.Prefix   `yaml:"trusted_proxies"` // whose X-Forwarded-For is believed
+	Log            LogConfig        `yaml:"log"`
+	Account        AccountConfig    `yaml:"account"`
+	Limits         LimitsConfig     `yaml:"limits"`
+	Twilio         *TwilioConfig    `yaml:"twilio"` // nil: no texts and no calls
+	Mail           *MailConfig      `yaml:"mail"`   // nil: no mail
+	HL7            *HL7ListenConfig `yaml:"hl7"`    // nil: no clinic's record system speaks HL7 v2
+	Clinics        []ClinicConfig   `yaml:"clinics"`
 }
 
 // LogConfig says what is logged and how.

@@ -7,6 +7,20 @@ import (
 	"time"
 )
 
+// dme checks the record system of a clinic: exactly one is given.
+func (c *checker) dme(at string, cl *ClinicConfig) {
+	switch d := cl.DME; {
+	case d.FHIR == nil && d.HL7 == nil:
+		c.say(at+".dme", "is missing; give dme.fhir.base_url, the address of the clinic's FHIR server, or dme.hl7.")
+	case d.FHIR != nil && d.HL7 != nil:
+		c.say(at+".dme", "gives both fhir and hl7; a clinic has one record system.")
+	case d.FHIR != nil:
+		c.fhir(at+".dme.fhir", d.FHIR)
+	default:
+		c.hl7(at, cl)
+	}
+}
+
 func (c *checker) fhir(at string, f *FHIRConfig) {
 	if f.BaseURL == "" {
 		c.say(at+".base_url", "is missing; it is the address of the clinic's FHIR server.")

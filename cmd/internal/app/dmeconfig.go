@@ -2,9 +2,10 @@ package app
 
 import "time"
 
-// DMEConfig is the clinic's record system.
+// DMEConfig is the clinic's record system: exactly one of its fields is set.
 type DMEConfig struct {
 	FHIR *FHIRConfig `yaml:"fhir"`
+	HL7  *HL7Config  `yaml:"hl7"`
 }
 
 // pollEvery is the time between looks; 0: the default of the actors.

@@ -68,6 +68,9 @@ const discoverWithin = 5 * time.Second
 func (p *program) connect(ctx context.Context, c *ClinicConfig) (engine.Clinic, recordSystem, error) {
 	clinic := c.Clinic()
 	clinic.Phone = nationalNumber(clinic.Phone)
+	if c.DME.HL7 != nil {
+		return p.connectHL7(ctx, clinic, c.DME.HL7)
+	}
 	return p.connectFHIR(ctx, clinic, c.DME.FHIR)
 }
 

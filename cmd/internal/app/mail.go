@@ -115,7 +115,7 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		}
 	}
 	if c.pair == nil {
-		return nil, fmt.Errorf("read the certificate for incoming mail: %w", err)
+		return nil, fmt.Errorf("read a certificate: %w", err)
 	}
 	return c.pair, nil // a renewal under way: the old one still serves
 }

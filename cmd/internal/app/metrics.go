@@ -55,6 +55,7 @@ type metrics struct {
 	limited      *prometheus.CounterVec
 	refused      *prometheus.CounterVec
 	mailIn       *prometheus.CounterVec
+	hl7          *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -114,6 +115,7 @@ func newMetrics() *metrics {
 		requests:     histogram("relais_http_request_seconds", "Requests by route.", quick, "route", "method", "status"),
 		limited:      counter("relais_limited_total", "Requests refused by a limit.", "what"),
 		refused:      counter("relais_webhooks_refused_total", "Webhooks without the right signature or secret.", "source"),
+		hl7:          counter("relais_hl7_messages_total", "HL7 messages by what became of them, and connections that were closed or not taken.", "clinic", "event"),
 	}
 	m.mailIn = counter("relais_mail_in_total", "Mails, recipients and connections that came in, by what they came to.", "what")
 	for _, what := range mail.Words() {

@@ -13,6 +13,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nyaruka/phonenumbers"
@@ -22,6 +23,7 @@ import (
 	"relais/engine"
 	"relais/storage/bolt"
 	"relais/storage/seal"
+	"relais/transport/hl7"
 	"relais/transport/mail"
 	"relais/transport/twilio"
 	"relais/transport/web"
@@ -72,6 +74,10 @@ type program struct {
 	mail     *mail.Client   // nil: not configured
 	inbound  *mail.Inbound  // nil: mail does not come in
 	dmes     map[engine.ClinicID]recordSystem
+	hl7      *hl7.Listener // nil: no record system speaks HL7 v2
+	hl7Addr  net.Addr      // where it listens
+	journal  hl7.Journal
+	nudged   atomic.Pointer[actors.Relais] // who hears of messages: set once it runs
 	closers  []func()
 	stopping []func() // called when the server stops, to end what streams
 	password string   // of the account that was just made
@@ -173,6 +179,9 @@ func (p *program) start(ctx context.Context) error {
 		return err
 	}
 	p.subscribeAll(ctx)
+	if err := p.listenHL7(ctx); err != nil {
+		return err
+	}
 	return p.ensureAccount(ctx)
 }
 
@@ -233,6 +242,9 @@ func (p *program) serve(ctx context.Context, listen net.Listener) error {
 		_ = server.Close()
 	}
 	p.stopMail()
+	if p.hl7 != nil {
+		p.hl7.Close()
+	}
 	if stuck := p.relais.Stop(stop); len(stuck) > 0 {
 		p.log.Warn("some work did not stop in time; it is in the store and goes on at the next start", "stuck", len(stuck))
 	}
