@@ -68,7 +68,7 @@ func TestExampleIsComplete(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(cfg.Clinics) != 2 || cfg.Twilio == nil || cfg.Mail == nil || cfg.Clinics[0].DME.FHIR.HookSecret != "0123456789abcdef" {
+	if len(cfg.Clinics) != 3 || cfg.Twilio == nil || cfg.Mail == nil || cfg.Clinics[0].DME.FHIR.HookSecret != "0123456789abcdef" {
 		t.Errorf("the example lost something: %+v", cfg)
 	}
 	doc, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "configuration.md"))

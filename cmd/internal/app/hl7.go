@@ -9,8 +9,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"relais/engine"
 	"relais/transport/hl7"
 )
@@ -32,9 +30,6 @@ func (p *program) openHL7() error {
 	if p.store != nil { // a check from the command line has none
 		p.journal = newHL7Journal(p.store)
 	}
-	p.metrics.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "relais_hl7_connections", Help: "Connections of record systems that speak HL7 v2.",
-	}, func() float64 { return float64(p.hl7.Connections()) }))
 	p.closers = append(p.closers, p.hl7.Close)
 	return nil
 }
@@ -119,13 +114,15 @@ func (p *program) hl7TLS() (*tls.Config, error) {
 	if _, err := cert.get(nil); err != nil {
 		return nil, err
 	}
-	p.metrics.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "relais_hl7_certificate_expiry_timestamp_seconds", Help: "When the listener's certificate expires, as Unix time.",
-	}, func() float64 { return float64(cert.until().Unix()) }))
+	use := func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		p.metrics.hl7Until.Set(float64(cert.until().Unix()))
+		return cert.get(hello)
+	}
+	p.metrics.hl7Until.Set(float64(cert.until().Unix()))
 	if until := cert.until(); time.Until(until) < warnBefore {
 		p.log.Error("the certificate for HL7 expires soon or has expired; put a new one into its place, Relais reads it by itself", "until", until)
 	}
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.get}
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: use}
 	if l.ClientCAFile != "" {
 		pool, err := certPool(l.ClientCAFile)
 		if err != nil {

@@ -56,6 +56,7 @@ type metrics struct {
 	refused      *prometheus.CounterVec
 	mailIn       *prometheus.CounterVec
 	hl7          *prometheus.CounterVec
+	hl7Until     prometheus.Gauge
 }
 
 func newMetrics() *metrics {
@@ -121,7 +122,8 @@ func newMetrics() *metrics {
 	for _, what := range mail.Words() {
 		m.mailIn.WithLabelValues(what)
 	}
-	registry.MustRegister(m.batch, m.stale, m.feedClients)
+	m.hl7Until = prometheus.NewGauge(prometheus.GaugeOpts{Name: "relais_hl7_certificate_expiry_timestamp_seconds", Help: "When the certificate of the HL7 listener expires, as Unix time; 0 without TLS."})
+	registry.MustRegister(m.hl7Until, m.batch, m.stale, m.feedClients)
 	m.refused.WithLabelValues("twilio")
 	m.refused.WithLabelValues("fhir")
 	return m
