@@ -7,10 +7,11 @@ MAKEFLAGS += --no-print-directory
 UI       := transport/web/ui
 DIST     := transport/web/dist
 LINT     := 2.15.0
+MAILPIT  := 1.27.11
 FUZZTIME ?= 20s
 ARGS     ?=
 
-.PHONY: help run build test e2e race fuzz bench lint check ui api tools clean
+.PHONY: help run build test e2e race fuzz bench lint check ui api tools mailpit clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +74,10 @@ tools: ## golangci-lint, the pinned version
 	@"$$(go env GOPATH)/bin/golangci-lint" version 2>/dev/null | grep -q 'version v\?$(LINT) ' || \
 		{ echo "Building golangci-lint $(LINT); this takes minutes, once."; \
 		go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(LINT); }
+
+mailpit: ## the mail server that tests of mail run against; without it they are skipped
+	@.ci/need go
+	@test -x "$$(go env GOPATH)/bin/mailpit" || go install github.com/axllent/mailpit@v$(MAILPIT)
 
 clean: ## forget what was built; data stays
 	rm -rf bin build $(UI)/node_modules coverage.out

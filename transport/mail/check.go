@@ -178,7 +178,7 @@ func (k *checking) signIn(ctx context.Context) (engine.Verdict, string) {
 }
 
 func (k *checking) sender(context.Context) (engine.Verdict, string) {
-	err := k.link.conn.Mail(k.from.Address)
+	err := k.link.conn.Mail("<" + k.from.Address + ">")
 	if err == nil {
 		err = k.link.conn.Reset()
 	}

@@ -285,20 +285,6 @@ func TestStartTLSMissing(t *testing.T) {
 	}
 }
 
-func TestInvite(t *testing.T) {
-	c := script(t)
-	start := time.Date(2026, 3, 2, 14, 20, 0, 0, time.UTC)
-	got := string(c.Invite("relais-x.1.1", engine.Clinic{Name: "Clinique, du Parc", Address: "1, rue Principale", Phone: "+1 514 555-0100"}, engine.English, start, start.Add(20*time.Minute)))
-	for _, want := range []string{
-		"METHOD:PUBLISH\r\n", "UID:relais-x.1.1\r\n", "DTSTART:20260302T142000Z\r\n", "DTEND:20260302T144000Z\r\n",
-		"SUMMARY:Appointment: Clinique\\, du Parc\r\n", "LOCATION:1\\, rue Principale\r\n", "STATUS:CONFIRMED\r\n", "SEQUENCE:0\r\n",
-	} {
-		if !strings.Contains(got, want) {
-			t.Errorf("no %q in:\n%s", want, got)
-		}
-	}
-}
-
 func TestConfig(t *testing.T) {
 	for name, cfg := range map[string]mail.Config{
 		"no host":   {From: "a@b.example"},

@@ -40,7 +40,7 @@ func (c *Client) calendar(booking engine.BookingID, clinic engine.Clinic, lang e
 		e.SetSequence(1)
 		e.SetStatus(ics.ObjectStatusCancelled)
 	}
-	e.SetOrganizer(c.from.Address, ics.WithCN(clinic.Name)) // both methods want one
+	e.SetOrganizer(c.from.Address) // both methods want one; the library writes names in it wrongly
 	e.SetStartAt(start.UTC())
 	e.SetEndAt(end.UTC())
 	e.SetSummary(summary)

@@ -85,9 +85,9 @@ func refusal(at gomail.SendErrReason, code int, enhanced string) (engine.Reason,
 func dialOutcome(err error) engine.Outcome {
 	if e, ok := errors.AsType[*textproto.Error](err); ok {
 		if e.Code < 500 {
-			return failed(engine.CarrierDown, true, fmt.Sprintf("connect: %d", e.Code))
+			return failed(engine.CarrierDown, true, fmt.Sprintf("the server says %d", e.Code))
 		}
-		return failed(engine.AccountFault, false, fmt.Sprintf("connect: %d", e.Code))
+		return failed(engine.AccountFault, false, fmt.Sprintf("the server says %d", e.Code))
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return failed(engine.AccountFault, false, "the server's certificate is not trusted")
