@@ -43,8 +43,10 @@ type Message struct {
 type Script struct {
 	Lang      Lang
 	Prompt    string
+	Other     string // said after the prompt in the other language: how to hear it so; "" when there is no choice
 	Voicemail string // said to a machine
 	Goodbye   string
+	Clinic    string // the clinic's number, for who presses 9; "" when it is not known
 }
 
 // Reason is why a delivery did not work. The list is closed: it labels metrics.

@@ -9,22 +9,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/failsafe-go/failsafe-go/circuitbreaker"
 	"github.com/twilio/twilio-go/client"
 	api "github.com/twilio/twilio-go/rest/api/v2010"
-	"golang.org/x/time/rate"
 
 	"relais/engine"
-	"relais/engine/wording"
 )
-
-// Limits bound what a Client does. Zero fields take the defaults.
-type Limits struct {
-	SegmentsPerSecond float64       // of texts; default 1, a long code's
-	CallsPerSecond    float64       // default 1, a new account's
-	Wait              time.Duration // longest wait for its turn, then RateLimited; default 30 s
-	Timeout           time.Duration // of one request; default 10 s
-}
 
 // Config says whose account to use.
 type Config struct {
@@ -33,27 +22,19 @@ type Config struct {
 	// KeySID and KeySecret are an API key, used to sign in instead of the token when given. The
 	// token is still what webhooks are signed with.
 	KeySID, KeySecret string
-	From              string // E.164; the caller of calls, and the sender of texts without MessagingService
-	MessagingService  string // SID, or ""
-	BaseURL           string // scheme and host instead of Twilio's, for the sandbox; or ""
-	PublicBase        string // where Twilio reaches us, for example "https://relais.example"
-	Limits            Limits
+	From              string        // E.164; the caller of calls, and the sender of texts without MessagingService
+	MessagingService  string        // SID, or ""
+	BaseURL           string        // scheme and host instead of Twilio's, for the sandbox; or ""
+	PublicBase        string        // where Twilio reaches us, for example "https://relais.example"
+	Timeout           time.Duration // of one request; default 10 s
 }
 
 const (
+	timeout      = 10 * time.Second
 	ringSeconds  = 25    // long enough to reach the phone, short enough to spare most voicemails
 	maxValidity  = 36000 // seconds; Twilio's own limit
 	notInCall    = 21220 // the call is not in progress
 	notFoundCode = 20404
-)
-
-// The breaker opens when half of at least 10 requests within 30 s failed because of the carrier,
-// and lets one through after 15 s.
-const (
-	breakerRate   = 0.5
-	breakerLeast  = 10
-	breakerPeriod = 30 * time.Second
-	breakerDelay  = 15 * time.Second
 )
 
 // Client sends through one account.
@@ -62,9 +43,6 @@ type Client struct {
 	user, pass string
 	base       *url.URL
 	wire       *http.Transport
-	texts      *rate.Limiter
-	calls      *rate.Limiter
-	breaker    circuitbreaker.CircuitBreaker[any]
 }
 
 // New checks the configuration and makes a Client. Nothing is sent.
@@ -82,28 +60,10 @@ func New(cfg Config) (*Client, error) {
 		return nil, errors.New("twilio: the public base must be an http(s) URL")
 	}
 	cfg.PublicBase = strings.TrimRight(cfg.PublicBase, "/")
-	l := &cfg.Limits
-	if l.SegmentsPerSecond <= 0 {
-		l.SegmentsPerSecond = 1
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = timeout
 	}
-	if l.CallsPerSecond <= 0 {
-		l.CallsPerSecond = 1
-	}
-	if l.Wait <= 0 {
-		l.Wait = 30 * time.Second
-	}
-	if l.Timeout <= 0 {
-		l.Timeout = 10 * time.Second
-	}
-	c := &Client{
-		cfg: cfg, user: cfg.AccountSID, pass: cfg.AuthToken, wire: newWire(),
-		// A burst holds the longest text, or WaitN could never grant it.
-		texts: rate.NewLimiter(rate.Limit(l.SegmentsPerSecond), max(10, int(l.SegmentsPerSecond))),
-		calls: rate.NewLimiter(rate.Limit(l.CallsPerSecond), max(1, int(l.CallsPerSecond))),
-		breaker: circuitbreaker.NewBuilder[any]().
-			WithFailureRateThreshold(breakerRate, breakerLeast, breakerPeriod).
-			WithSuccessThreshold(1).WithDelay(breakerDelay).Build(),
-	}
+	c := &Client{cfg: cfg, user: cfg.AccountSID, pass: cfg.AuthToken, wire: newWire()}
 	if cfg.KeySID != "" {
 		c.user, c.pass = cfg.KeySID, cfg.KeySecret
 	}
@@ -120,46 +80,20 @@ func New(cfg Config) (*Client, error) {
 // Close drops idle connections.
 func (c *Client) Close() { c.wire.CloseIdleConnections() }
 
-// Send hands a text or a call to Twilio. It waits for its turn at most Limits.Wait and for the
-// answer at most Limits.Timeout, and never tries twice by itself.
+// Send hands a text or a call to Twilio, at once. It waits for the answer at most Config.Timeout and
+// never tries twice.
 func (c *Client) Send(ctx context.Context, m engine.Message) engine.Outcome {
-	if m.Phone == "" {
-		return failed(engine.BadContact, "no phone number")
-	}
-	turn, n := c.texts, 1
-	switch m.Channel {
-	case engine.SMS:
-		if m.Text == "" {
-			return failed(engine.AccountFault, "empty text")
-		}
-		n, _ = wording.Segments(m.Text)
-	case engine.Voice:
-		if m.Say == nil || c.cfg.From == "" {
-			return failed(engine.AccountFault, "a call needs a script and a caller number")
-		}
-		turn = c.calls
-	case engine.EmailMail, engine.Page, engine.Desk:
+	switch {
+	case m.Channel != engine.SMS && m.Channel != engine.Voice:
 		return failed(engine.AccountFault, "not a channel of phones")
+	case m.Phone == "":
+		return failed(engine.BadContact, "no phone number")
+	case m.Channel == engine.SMS && m.Text == "":
+		return failed(engine.AccountFault, "empty text")
+	case m.Channel == engine.Voice && (m.Say == nil || c.cfg.From == ""):
+		return failed(engine.AccountFault, "a call needs a script and a caller number")
 	}
-	start := time.Now()
-	if out, ok := c.wait(ctx, turn, n, m.Valid); !ok {
-		return out
-	}
-	if m.Valid > 0 {
-		if m.Valid -= time.Since(start); m.Valid <= 0 {
-			return failed(engine.TooLate, "its time was over before its turn came")
-		}
-	}
-	// Asked after the wait: nothing slow is left before the request.
-	if m.Still != nil && !m.Still() {
-		return failed(engine.Dropped, "withdrawn while it waited")
-	}
-	if !c.breaker.TryAcquirePermit() {
-		out := failed(engine.CarrierDown, "the carrier keeps failing")
-		out.Retry, out.Wait = true, c.breaker.RemainingDelay()
-		return out
-	}
-	ctx, cancel := context.WithTimeout(ctx, c.cfg.Limits.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	x, service := c.begin(ctx)
 	var sid *string
@@ -175,48 +109,11 @@ func (c *Client) Send(ctx context.Context, m engine.Message) engine.Outcome {
 			sid = r.Sid
 		}
 	}
-	out := outcome(x, sid, err)
-	// Only the carrier's own failures count: a hundred wrong numbers say nothing about it.
-	if out.Reason == engine.CarrierDown {
-		c.breaker.RecordFailure()
-	} else {
-		c.breaker.RecordSuccess()
-	}
-	return out
+	return outcome(x, sid, err)
 }
 
 func failed(r engine.Reason, detail string) engine.Outcome {
 	return engine.Outcome{Status: engine.Failed, Reason: r, Detail: detail}
-}
-
-// wait takes n turns of a limiter. It refuses at once when the wait would be too long.
-func (c *Client) wait(ctx context.Context, turn *rate.Limiter, n int, valid time.Duration) (engine.Outcome, bool) {
-	r := turn.ReserveN(time.Now(), min(n, turn.Burst()))
-	d := r.Delay()
-	longest := c.cfg.Limits.Wait
-	if valid > 0 {
-		longest = min(longest, valid)
-	}
-	if d > longest {
-		r.Cancel()
-		out := failed(engine.RateLimited, "too many messages wait before this one")
-		out.Retry, out.Wait = true, d
-		return out, false
-	}
-	if d == 0 {
-		return engine.Outcome{}, true
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return engine.Outcome{}, true
-	case <-ctx.Done():
-		r.Cancel()
-		out := failed(engine.CarrierDown, "stopped while waiting for its turn")
-		out.Retry = true
-		return out, false
-	}
 }
 
 func (c *Client) hook(kind string, a engine.AttemptID) string {
@@ -287,13 +184,14 @@ func outcome(x *exchange, sid *string, err error) engine.Outcome {
 	}
 }
 
-// Abort ends a call. When somebody is on the line they hear say first; "" hangs up at once. A
-// call that is over already is no error.
+// Abort ends a call, whatever its state: one that waits or rings is cancelled, and in one under way
+// the person hears say first ("" hangs up at once). A call that is over already is no error;
+// engine.NotFound is one that this account never made.
 func (c *Client) Abort(ctx context.Context, ref string, lang engine.Lang, say string) error {
 	if !strings.HasPrefix(ref, "CA") {
 		return engine.Errorf(engine.Invalid, "not a call")
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.cfg.Limits.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	if say == "" {
 		_, _, err := c.update(ctx, ref, (&api.UpdateCallParams{}).SetStatus("completed"))
@@ -330,8 +228,11 @@ func (c *Client) update(ctx context.Context, ref string, p *api.UpdateCallParams
 		return true, status, nil
 	}
 	if rest, is := errors.AsType[*client.TwilioRestError](err); is {
-		if rest.Code == notInCall || rest.Code == notFoundCode {
+		switch rest.Code {
+		case notInCall:
 			return false, "", nil
+		case notFoundCode:
+			return false, "", engine.Errorf(engine.NotFound, "twilio: no such call")
 		}
 		return false, "", &engine.Error{Code: engine.Unavailable, Message: fmt.Sprintf("twilio: update call: status %d, error %d", x.status, rest.Code)}
 	}

@@ -1,7 +1,6 @@
 package twilio_test
 
 import (
-	"context"
 	"io"
 	"net"
 	"net/http"
@@ -35,7 +34,6 @@ func clientOf(tb testing.TB, base string, edit func(*twilio.Config)) *twilio.Cli
 	tb.Helper()
 	cfg := twilio.Config{
 		AccountSID: account, AuthToken: token, From: sender, BaseURL: base, PublicBase: "https://relais.example/",
-		Limits: twilio.Limits{SegmentsPerSecond: 1e6, CallsPerSecond: 1e6},
 	}
 	if edit != nil {
 		edit(&cfg)
@@ -108,7 +106,7 @@ func TestOutcomes(t *testing.T) {
 			c := client(t, func(w http.ResponseWriter, r *http.Request) {
 				calls.Add(1)
 				x.server(w, r)
-			}, func(cfg *twilio.Config) { cfg.Limits.Timeout = 500 * time.Millisecond })
+			}, func(cfg *twilio.Config) { cfg.Timeout = 500 * time.Millisecond })
 			for _, m := range []engine.Message{sms(), call()} {
 				got := c.Send(t.Context(), m)
 				if strings.Contains(got.Detail, patient) || strings.Contains(got.Detail, account) {
@@ -162,70 +160,8 @@ func TestRequestOfAText(t *testing.T) {
 			t.Errorf("%s: %q, want %q", k, v, want)
 		}
 	}
-	if v := r.Form.Get("ValidityPeriod"); v != "599" && v != "600" {
+	if v := r.Form.Get("ValidityPeriod"); v != "600" {
 		t.Errorf("validity %s", v)
-	}
-}
-
-func TestStillIsAskedAfterTheWait(t *testing.T) {
-	c := client(t, func(http.ResponseWriter, *http.Request) { t.Error("it left") }, nil)
-	m := sms()
-	m.Still = func() bool { return false }
-	if out := c.Send(t.Context(), m); out.Status != engine.Failed || out.Reason != engine.Dropped || out.Retry {
-		t.Errorf("outcome %+v", out)
-	}
-}
-
-func TestRateIsBounded(t *testing.T) {
-	var calls atomic.Int32
-	c := client(t, func(w http.ResponseWriter, r *http.Request) {
-		calls.Add(1)
-		answer(201, "", `{"sid":"CA1"}`)(w, r)
-	}, func(cfg *twilio.Config) { cfg.Limits.CallsPerSecond, cfg.Limits.Wait = 0.01, time.Second })
-	if out := c.Send(t.Context(), call()); out.Status != engine.Accepted {
-		t.Fatalf("outcome %+v", out)
-	}
-	// The second call's turn is 100 s away: it is told so at once rather than made to wait.
-	out := c.Send(t.Context(), call())
-	if out.Status != engine.Failed || out.Reason != engine.RateLimited || !out.Retry || out.Wait < 90*time.Second {
-		t.Errorf("outcome %+v", out)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	slow := client(t, answer(201, "", `{"sid":"CA1"}`), func(cfg *twilio.Config) { cfg.Limits.CallsPerSecond = 0.1 })
-	slow.Send(t.Context(), call())
-	if out := slow.Send(ctx, call()); out.Status != engine.Failed || !out.Retry {
-		t.Errorf("cancelled while waiting: %+v", out)
-	}
-	if calls.Load() != 1 {
-		t.Errorf("%d calls", calls.Load())
-	}
-}
-
-func TestBreaker(t *testing.T) {
-	var calls atomic.Int32
-	var status atomic.Int32
-	status.Store(400)
-	c := client(t, func(w http.ResponseWriter, r *http.Request) {
-		calls.Add(1)
-		answer(int(status.Load()), "", `{"code":21211,"status":400}`)(w, r)
-	}, nil)
-	for range 30 {
-		c.Send(t.Context(), sms())
-	}
-	if calls.Load() != 30 {
-		t.Fatalf("wrong numbers opened the breaker after %d", calls.Load())
-	}
-	status.Store(502)
-	for range 60 {
-		c.Send(t.Context(), sms())
-	}
-	if n := calls.Load(); n == 90 {
-		t.Error("the breaker never opened")
-	}
-	out := c.Send(t.Context(), sms())
-	if out.Status != engine.Failed || !out.Retry || out.Wait <= 0 || out.Reason != engine.CarrierDown {
-		t.Errorf("outcome %+v", out)
 	}
 }
 

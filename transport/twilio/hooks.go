@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,20 +25,30 @@ type Backend interface {
 	Reply(ctx context.Context, r engine.Reply) (engine.Answer, error)
 	// Receipt takes a carrier's word. Order and number do not matter.
 	Receipt(ctx context.Context, r engine.Receipt) error
-	// Script returns what a call says; engine.NotFound when the offer is over or unknown.
-	Script(ctx context.Context, a engine.AttemptID) (engine.Script, error)
+	// Script returns what a call says, in the person's language when lang is ""; engine.NotFound
+	// when the offer is over or unknown.
+	Script(ctx context.Context, a engine.AttemptID, lang engine.Lang) (engine.Script, error)
 }
 
 // HooksConfig is what the webhooks need to know.
 type HooksConfig struct {
-	AuthToken  string
-	PublicBase string  // the same as the Client's
-	Client     *Client // leaves voicemails; may be nil, then machines are only hung up by their script
-	Region     string  // of numbers without a country code; default "CA"
+	Accounts   []HooksAccount
+	PublicBase string // the same as the Clients'
+	Region     string // of numbers without a country code; default "CA"
 	// Rejected is called for each request that is turned away with 403; may be nil.
 	Rejected func()
-	Log      *slog.Logger     // may be nil
-	Now      func() time.Time // default time.Now
+	// Bounced is told when an account took a message and failed to bring it for a reason of its
+	// own, so that the next one goes by another account; may be nil.
+	Bounced func(account string, to engine.Phone)
+	Log     *slog.Logger     // may be nil
+	Now     func() time.Time // default time.Now
+}
+
+// HooksAccount is an account whose webhooks are taken.
+type HooksAccount struct {
+	Name      string
+	AuthToken string
+	Client    *Client // leaves voicemails; may be nil, then machines are only hung up by their script
 }
 
 const (
@@ -49,21 +60,29 @@ const (
 
 type hooks struct {
 	cfg     HooksConfig
-	signer  signer
+	signers []signer // one for each account
 	backend Backend
 	calls   recent
+	checks  checks
 }
 
 // Hooks returns the handler of everything under /hooks/twilio/. Only requests that Twilio signed
 // for exactly this URL and body reach the backend; the others get 403.
 func Hooks(cfg HooksConfig, b Backend) (http.Handler, error) {
-	if cfg.AuthToken == "" {
-		return nil, errors.New("twilio: webhooks need the auth token")
-	}
 	cfg.PublicBase = strings.TrimRight(cfg.PublicBase, "/")
-	s, err := newSigner(cfg.AuthToken, cfg.PublicBase)
-	if err != nil {
-		return nil, errors.New("twilio: the public base must be an http(s) URL")
+	h := &hooks{backend: b}
+	for _, a := range cfg.Accounts {
+		if a.AuthToken == "" {
+			return nil, errors.New("twilio: webhooks need the auth token")
+		}
+		s, err := newSigner(a.AuthToken, cfg.PublicBase)
+		if err != nil {
+			return nil, errors.New("twilio: the public base must be an http(s) URL")
+		}
+		h.signers = append(h.signers, s)
+	}
+	if len(h.signers) == 0 {
+		return nil, errors.New("twilio: webhooks need an account")
 	}
 	if cfg.Region == "" {
 		cfg.Region = "CA"
@@ -74,21 +93,27 @@ func Hooks(cfg HooksConfig, b Backend) (http.Handler, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	h := &hooks{cfg: cfg, signer: s, backend: b}
+	h.cfg = cfg
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /hooks/twilio/sms", h.signed(h.text))
 	mux.HandleFunc("POST /hooks/twilio/status/{attempt}", h.signed(h.status))
 	mux.HandleFunc("POST /hooks/twilio/amd/{attempt}", h.signed(h.machine))
 	mux.HandleFunc("POST /hooks/twilio/voice/{attempt}", h.signed(h.voice))
 	mux.HandleFunc("POST /hooks/twilio/voice/{attempt}/digits", h.signed(h.digits))
+	mux.HandleFunc("POST /hooks/twilio/voice/{attempt}/dialed", h.signed(h.dialed))
+	mux.HandleFunc("POST /hooks/twilio/check/{check}", h.signed(h.check))
+	mux.HandleFunc("POST /hooks/twilio/check/{check}/voice", h.signed(h.checkVoice))
 	return mux, nil
 }
 
 // hook is one signed request.
 type hook struct {
+	account HooksAccount // whose token signed it
 	attempt engine.AttemptID
 	form    url.Values
-	again   bool // the question was repeated already
+	again   bool        // the question was repeated already
+	lang    engine.Lang // chosen in this call; "" for the person's own
+	checked string      // the check that it belongs to
 }
 
 func (h *hooks) signed(next func(context.Context, http.ResponseWriter, hook)) http.HandlerFunc {
@@ -108,14 +133,27 @@ func (h *hooks) signed(next func(context.Context, http.ResponseWriter, hook)) ht
 			return
 		}
 		form, err := url.ParseQuery(string(body))
-		if err != nil || !h.signer.valid(r.RequestURI, form, r.Header.Get("X-Twilio-Signature")) {
+		by := -1
+		if err == nil {
+			by = slices.IndexFunc(h.signers, func(s signer) bool {
+				return s.valid(r.RequestURI, form, r.Header.Get("X-Twilio-Signature"))
+			})
+		}
+		if by < 0 {
 			if h.cfg.Rejected != nil {
 				h.cfg.Rejected()
 			}
 			http.Error(w, "not signed", http.StatusForbidden)
 			return
 		}
-		k := hook{attempt: engine.AttemptID(r.PathValue("attempt")), form: form, again: r.URL.Query().Get("again") == "1"}
+		query := r.URL.Query()
+		k := hook{
+			account: h.cfg.Accounts[by], attempt: engine.AttemptID(r.PathValue("attempt")), form: form,
+			again: query.Get("again") == "1", checked: r.PathValue("check"),
+		}
+		if l := engine.Lang(query.Get("lang")); l == engine.French || l == engine.English {
+			k.lang = l
+		}
 		if r.PathValue("attempt") != "" && k.attempt.Offer() == "" {
 			http.Error(w, "no such attempt", http.StatusNotFound)
 			return
@@ -186,23 +224,14 @@ func (h *hooks) status(ctx context.Context, w http.ResponseWriter, k hook) {
 	rec := engine.Receipt{Attempt: k.attempt}
 	if call := k.form.Get("CallSid"); call != "" {
 		rec.Ref = call
-		switch s := k.form.Get("CallStatus"); s {
-		case "ringing", "in-progress":
-			rec.Status = engine.ReceiptSent
-		case "busy", "no-answer", "failed", "canceled":
-			rec.Status, rec.Reason = engine.ReceiptFailed, callReason(s, k.form.Get("SipResponseCode"), code)
-		}
+		rec.Status, rec.Reason = callStatus(k.form.Get("CallStatus"), k.form.Get("SipResponseCode"), code)
 	} else {
 		rec.Ref = k.form.Get("MessageSid")
-		switch k.form.Get("MessageStatus") {
-		case "sent":
-			rec.Status = engine.ReceiptSent
-		case "delivered", "read":
-			rec.Status = engine.ReceiptDelivered
-		case "undelivered", "failed":
-			rec.Status, rec.Reason = engine.ReceiptFailed, judge(code, 0).reason
-		case "canceled":
-			rec.Status, rec.Reason = engine.ReceiptFailed, engine.Dropped
+		rec.Status, rec.Reason = textStatus(k.form.Get("MessageStatus"), code)
+	}
+	if rec.Reason == engine.CarrierDown && h.cfg.Bounced != nil {
+		if to, ok := h.phone(k.form.Get("To")); ok {
+			h.cfg.Bounced(k.account.Name, to)
 		}
 	}
 	h.receipt(ctx, w, rec)

@@ -43,7 +43,7 @@ func newHooks(tb testing.TB) *hooked {
 	h := &hooked{backend: &backend{changed: make(chan struct{}, 1)}}
 	var err error
 	h.Handler, err = twilio.Hooks(twilio.HooksConfig{
-		AuthToken: token, PublicBase: public, Rejected: func() { h.rejected++ },
+		Accounts: []twilio.HooksAccount{{Name: "first", AuthToken: token}}, PublicBase: public, Rejected: func() { h.rejected++ },
 		Log: slog.New(slog.NewTextHandler(&h.log, nil)),
 	}, h.backend)
 	if err != nil {
@@ -267,7 +267,7 @@ func TestVoicemail(t *testing.T) {
 		answer(200, "", `{"sid":"CA1","status":"in-progress"}`)(w, r)
 	}, nil)
 	b := &backend{changed: make(chan struct{}, 1)}
-	handler, err := twilio.Hooks(twilio.HooksConfig{AuthToken: token, PublicBase: public, Client: c}, b)
+	handler, err := twilio.Hooks(twilio.HooksConfig{Accounts: []twilio.HooksAccount{{AuthToken: token, Client: c}}, PublicBase: public}, b)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,7 +294,14 @@ func TestDigits(t *testing.T) {
 	}{
 		{"yes", "", "Digits=1", engine.Yes, "confirmé", false},
 		{"no", "", "Digits=2", engine.No, "", false},
-		{"other key", "", "Digits=9", "", "pas compris", true},
+		{"other key", "", "Digits=7", "", "pas compris", true},
+		{"no, in the English part", "?lang=en", "Digits=2", engine.No, "", false},
+		{"English", "", "Digits=3", "", "Hello.", true},
+		{"back to French", "?lang=en", "Digits=3", "", "Bonjour.", true},
+		{"English, nothing", "?lang=en", "", "", "Hello.", true},
+		{"English, nothing again", "?again=1&lang=en", "", "", "Goodbye.", false},
+		{"English word", "?lang=en", "SpeechResult=yes&Confidence=0.8", engine.Yes, "confirmé", false},
+		{"no such language", "?lang=de", "", "", "Bonjour.", true},
 		{"nothing", "", "", "", "Bonjour.", true},
 		{"nothing again", "?again=1", "", "", "Au revoir.", false},
 		{"sure word", "", "SpeechResult=oui&Confidence=0.8", engine.Yes, "confirmé", false},

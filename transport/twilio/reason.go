@@ -100,3 +100,29 @@ func callReason(status, sip string, code int) engine.Reason {
 	}
 	return engine.CarrierDown
 }
+
+// textStatus reads the status of a text; "" says nothing new.
+func textStatus(status string, code int) (engine.ReceiptStatus, engine.Reason) {
+	switch status {
+	case "sent":
+		return engine.ReceiptSent, ""
+	case "delivered", "read":
+		return engine.ReceiptDelivered, ""
+	case "undelivered", "failed":
+		return engine.ReceiptFailed, judge(code, 0).reason
+	case "canceled":
+		return engine.ReceiptFailed, engine.Dropped
+	}
+	return "", ""
+}
+
+// callStatus reads the status of a call; "" says nothing new.
+func callStatus(status, sip string, code int) (engine.ReceiptStatus, engine.Reason) {
+	switch status {
+	case "ringing", "in-progress":
+		return engine.ReceiptSent, ""
+	case "busy", "no-answer", "failed", "canceled":
+		return engine.ReceiptFailed, callReason(status, sip, code)
+	}
+	return "", ""
+}

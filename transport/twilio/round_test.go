@@ -57,7 +57,7 @@ func (b *backend) Receipt(_ context.Context, r engine.Receipt) error {
 	return nil
 }
 
-func (b *backend) Script(context.Context, engine.AttemptID) (engine.Script, error) {
+func (b *backend) Script(_ context.Context, _ engine.AttemptID, lang engine.Lang) (engine.Script, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.over {
@@ -66,7 +66,12 @@ func (b *backend) Script(context.Context, engine.AttemptID) (engine.Script, erro
 	if b.broken {
 		return engine.Script{}, engine.Errorf(engine.Unavailable, "down")
 	}
-	return *call().Say, nil
+	s := *call().Say
+	s.Clinic = "514 555-0110"
+	if lang == engine.English {
+		s.Lang, s.Prompt, s.Goodbye = lang, "Hello.", "Goodbye."
+	}
+	return s, nil
 }
 
 func (b *backend) set(f func()) {
@@ -125,7 +130,7 @@ func newWorld(t *testing.T) *world {
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { hooks.ServeHTTP(rw, r) }))
 	w.client = clientOf(t, w.carrier.BaseURL(), func(c *twilio.Config) { c.PublicBase = server.URL })
 	hooks, err = twilio.Hooks(twilio.HooksConfig{
-		AuthToken: token, PublicBase: server.URL, Client: w.client,
+		Accounts: []twilio.HooksAccount{{Name: "first", AuthToken: token, Client: w.client}}, PublicBase: server.URL,
 		Rejected: func() { w.set(func() { w.rejected++ }) },
 	}, w.backend)
 	if err != nil {
@@ -350,13 +355,14 @@ func TestAbortLiveCall(t *testing.T) {
 	if last := items[0].Said[len(items[0].Said)-1].Say; last != "Ce rendez-vous vient d'être pris." {
 		t.Errorf("last said %q", last)
 	}
-	// A call that is over, or was never there, is nothing to worry about.
-	for _, ref := range []string{out.Ref, "CA00000000000000000000000000000000"} {
-		if err := w.client.Abort(t.Context(), ref, engine.French, "Encore."); err != nil {
-			t.Errorf("%s: %v", ref, err)
+	// A call that is over is nothing to worry about; one that was never there is another account's.
+	for _, say := range []string{"Encore.", ""} {
+		if err := w.client.Abort(t.Context(), out.Ref, engine.French, say); err != nil {
+			t.Errorf("over, %q: %v", say, err)
 		}
-		if err := w.client.Abort(t.Context(), ref, engine.French, ""); err != nil {
-			t.Errorf("%s, no words: %v", ref, err)
+		err := w.client.Abort(t.Context(), "CA00000000000000000000000000000000", engine.French, say)
+		if engine.CodeOf(err) != engine.NotFound {
+			t.Errorf("never there, %q: %v", say, err)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"relais/engine"
 )
@@ -13,6 +14,7 @@ type response struct {
 	XMLName xml.Name `xml:"Response"`
 	Gather  *gather  `xml:"Gather,omitempty"`
 	Says    []saying `xml:"Say,omitempty"`
+	Dial    *dial    `xml:"Dial,omitempty"`
 	Message string   `xml:"Message,omitempty"`
 	Hangup  *empty   `xml:"Hangup,omitempty"`
 }
@@ -36,6 +38,14 @@ type gather struct {
 	Method    string   `xml:"method,attr"`
 	Empty     bool     `xml:"actionOnEmptyResult,attr"`
 	Says      []saying `xml:"Say"`
+}
+
+type dial struct {
+	Action  string `xml:"action,attr"`
+	Method  string `xml:"method,attr"`
+	Timeout int    `xml:"timeout,attr"` // seconds
+	Caller  string `xml:"callerId,attr,omitempty"`
+	Number  string `xml:"Number"`
 }
 
 func (r response) encode() ([]byte, error) {
@@ -78,6 +88,9 @@ func listen(s engine.Script, action string, first ...string) response {
 	for _, text := range append(first, s.Prompt) {
 		g.Says = append(g.Says, speak(s.Lang, text))
 	}
+	if s.Other != "" {
+		g.Says = append(g.Says, speak(other(s.Lang), s.Other))
+	}
 	return response{Gather: g}
 }
 
@@ -106,4 +119,30 @@ func unclear(lang engine.Lang) string {
 		return "Sorry, we did not understand."
 	}
 	return "Désolé, nous n'avons pas compris."
+}
+
+func connecting(lang engine.Lang) string {
+	if lang == engine.English {
+		return "We are connecting you to the clinic."
+	}
+	return "Nous vous mettons en communication avec la clinique."
+}
+
+// nobody says the clinic's number when it cannot be reached now.
+func nobody(lang engine.Lang, number string) string {
+	if lang == engine.English {
+		return "Nobody can take your call now. The clinic's number is " + spell(number) + ". Your offer still stands. Goodbye."
+	}
+	return "Personne ne peut vous répondre en ce moment. Le numéro de la clinique est le " + spell(number) + ". Votre offre tient toujours. Au revoir."
+}
+
+// spell puts the digits of a number apart, so that a voice says them one by one.
+func spell(number string) string {
+	var digits []string
+	for _, r := range number {
+		if r >= '0' && r <= '9' {
+			digits = append(digits, string(r))
+		}
+	}
+	return strings.Join(digits, " ")
 }

@@ -1,6 +1,7 @@
 package twilio
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/url"
@@ -50,20 +51,20 @@ func (c *recent) note(sid string, f fact) fact {
 
 // voice gives a call its script.
 func (h *hooks) voice(ctx context.Context, w http.ResponseWriter, k hook) {
-	s, ok := h.script(ctx, w, k.attempt)
+	s, ok := h.script(ctx, w, k)
 	if !ok {
 		return
 	}
-	listen(s, h.action(k.attempt, false)).send(w)
+	listen(s, h.action(k.attempt, k.lang, false)).send(w)
 }
 
 // script fetches the script, or says goodbye when there is none.
-func (h *hooks) script(ctx context.Context, w http.ResponseWriter, a engine.AttemptID) (engine.Script, bool) {
-	s, err := h.backend.Script(ctx, a)
+func (h *hooks) script(ctx context.Context, w http.ResponseWriter, k hook) (engine.Script, bool) {
+	s, err := h.backend.Script(ctx, k.attempt, k.lang)
 	if err == nil {
 		return s, true
 	}
-	lang := s.Lang // the backend gives it where it knows it
+	lang := cmp.Or(k.lang, s.Lang) // the backend gives it where it knows it
 	if engine.CodeOf(err) != engine.NotFound {
 		h.failed(ctx, "script", err)
 		farewell(lang, trouble(lang)).send(w)
@@ -73,19 +74,43 @@ func (h *hooks) script(ctx context.Context, w http.ResponseWriter, a engine.Atte
 	return s, false
 }
 
-func (h *hooks) action(a engine.AttemptID, again bool) string {
-	u := h.cfg.PublicBase + "/hooks/twilio/voice/" + url.PathEscape(string(a)) + "/digits"
+// action is where a question's answer goes.
+func (h *hooks) action(a engine.AttemptID, lang engine.Lang, again bool) string {
+	q := url.Values{}
 	if again {
-		u += "?again=1"
+		q.Set("again", "1")
+	}
+	if lang != "" {
+		q.Set("lang", string(lang))
+	}
+	u := h.cfg.PublicBase + "/hooks/twilio/voice/" + url.PathEscape(string(a)) + "/digits"
+	if len(q) > 0 {
+		u += "?" + q.Encode()
 	}
 	return u
 }
+
+// The keys of the prompt besides 1 and 2.
+const (
+	keyOther  = "3" // the other language
+	keyPerson = "9"
+)
 
 // digits takes what was pressed or said; nothing at all comes here too.
 func (h *hooks) digits(ctx context.Context, w http.ResponseWriter, k hook) {
 	sid := k.form.Get("CallSid")
 	known := h.calls.note(sid, played)
+	switch k.form.Get("Digits") {
+	case keyOther:
+		h.turn(ctx, w, k)
+		return
+	case keyPerson:
+		_ = h.proof(ctx, engine.Receipt{Attempt: k.attempt, Ref: sid, Status: engine.ReceiptDelivered})
+		h.person(ctx, w, k)
+		return
+	}
 	intent, lang, text := heard(k.form, known)
+	lang = cmp.Or(k.lang, lang)
 	if intent == "" {
 		if known&human != 0 {
 			_ = h.proof(ctx, engine.Receipt{Attempt: k.attempt, Ref: sid, Status: engine.ReceiptDelivered})
@@ -113,9 +138,64 @@ func (h *hooks) digits(ctx context.Context, w http.ResponseWriter, k hook) {
 	out.send(w)
 }
 
+// turn asks in the other language.
+func (h *hooks) turn(ctx context.Context, w http.ResponseWriter, k hook) {
+	s, ok := h.script(ctx, w, k)
+	if !ok {
+		return
+	}
+	k.lang = other(s.Lang)
+	if s, ok = h.script(ctx, w, k); ok {
+		listen(s, h.action(k.attempt, k.lang, k.again)).send(w)
+	}
+}
+
+func other(l engine.Lang) engine.Lang {
+	if l == engine.English {
+		return engine.French
+	}
+	return engine.English
+}
+
+// dialSeconds is how long the clinic's telephone rings for somebody who pressed 9.
+const dialSeconds = 25
+
+// person puts the call through to the clinic.
+func (h *hooks) person(ctx context.Context, w http.ResponseWriter, k hook) {
+	s, ok := h.script(ctx, w, k)
+	if !ok {
+		return
+	}
+	number, ok := h.phone(s.Clinic)
+	if !ok {
+		farewell(s.Lang, s.Goodbye).send(w)
+		return
+	}
+	d := &dial{
+		Action: strings.TrimSuffix(h.action(k.attempt, "", false), "/digits") + "/dialed?lang=" + string(s.Lang),
+		Method: http.MethodPost, Timeout: dialSeconds, Number: string(number),
+	}
+	if k.account.Client != nil {
+		d.Caller = k.account.Client.cfg.From
+	}
+	response{Says: []saying{speak(s.Lang, connecting(s.Lang))}, Dial: d}.send(w)
+}
+
+// dialed ends a call that was put through, or says the number when nobody took it.
+func (h *hooks) dialed(ctx context.Context, w http.ResponseWriter, k hook) {
+	if k.form.Get("DialCallStatus") == "completed" {
+		response{Hangup: &empty{}}.send(w)
+		return
+	}
+	s, ok := h.script(ctx, w, k)
+	if ok {
+		farewell(s.Lang, nobody(s.Lang, s.Clinic)).send(w)
+	}
+}
+
 // repeat asks once more, then says goodbye.
 func (h *hooks) repeat(ctx context.Context, w http.ResponseWriter, k hook, misunderstood bool) {
-	s, ok := h.script(ctx, w, k.attempt)
+	s, ok := h.script(ctx, w, k)
 	if !ok {
 		return
 	}
@@ -124,10 +204,10 @@ func (h *hooks) repeat(ctx context.Context, w http.ResponseWriter, k hook, misun
 		return
 	}
 	if misunderstood {
-		listen(s, h.action(k.attempt, true), unclear(s.Lang)).send(w)
+		listen(s, h.action(k.attempt, k.lang, true), unclear(s.Lang)).send(w)
 		return
 	}
-	listen(s, h.action(k.attempt, true)).send(w)
+	listen(s, h.action(k.attempt, k.lang, true)).send(w)
 }
 
 // heard reads a gather's result. The intent is "" when nothing usable came; text is then what
@@ -169,27 +249,27 @@ func (h *hooks) machine(ctx context.Context, w http.ResponseWriter, k hook) {
 		}
 	case by == "fax":
 		rec.Status, rec.Reason = engine.ReceiptFailed, engine.BadContact
-		h.hangUp(ctx, rec.Ref, "", "")
+		h.hangUp(ctx, k, "", "")
 	case strings.HasPrefix(by, "machine_"):
 		rec.Status = engine.ReceiptMachine
 		h.calls.note(rec.Ref, robot)
 		if strings.HasPrefix(by, "machine_end_") {
 			// No script: the offer is over, so nothing is left on the machine.
-			s, err := h.backend.Script(ctx, k.attempt)
+			s, err := h.backend.Script(ctx, k.attempt, "")
 			if err != nil {
 				s.Voicemail = ""
 			}
-			h.hangUp(ctx, rec.Ref, s.Lang, s.Voicemail)
+			h.hangUp(ctx, k, s.Lang, s.Voicemail)
 		}
 	}
 	h.receipt(ctx, w, rec)
 }
 
-func (h *hooks) hangUp(ctx context.Context, ref string, lang engine.Lang, say string) {
-	if h.cfg.Client == nil {
+func (h *hooks) hangUp(ctx context.Context, k hook, lang engine.Lang, say string) {
+	if k.account.Client == nil {
 		return
 	}
-	if err := h.cfg.Client.Abort(ctx, ref, lang, say); err != nil {
+	if err := k.account.Client.Abort(ctx, k.form.Get("CallSid"), lang, say); err != nil {
 		h.failed(ctx, "voicemail", err)
 	}
 }
