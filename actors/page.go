@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -13,8 +14,9 @@ import (
 	"relais/storage"
 )
 
-// Script says what a call for an attempt says, while its offer is open.
-func (r *Relais) Script(ctx context.Context, id engine.AttemptID) (engine.Script, error) {
+// Script says what a call for an attempt says, while its offer is open; in the person's own language
+// when lang is "".
+func (r *Relais) Script(ctx context.Context, id engine.AttemptID, lang engine.Lang) (engine.Script, error) {
 	over := engine.Errorf(engine.NotFound, "the offer is over")
 	c := r.clinicOf(id.Offer().Slot())
 	if c == nil {
@@ -28,7 +30,7 @@ func (r *Relais) Script(ctx context.Context, id engine.AttemptID) (engine.Script
 		if d.ID != id || (about(d.Kind) && (state.Closed || state.Replied)) {
 			continue
 		}
-		if m := wording.Message(d.Kind, engine.Voice, state.Person.Lang, r.facts(c, state)); m.Say != nil {
+		if m := wording.Message(d.Kind, engine.Voice, cmp.Or(lang, state.Person.Lang), r.facts(c, state)); m.Say != nil {
 			return *m.Say, nil
 		}
 	}

@@ -110,7 +110,7 @@ func (c *clinic) personZone(p engine.Patient) *time.Location {
 // The bounds of work outside the actors.
 const (
 	commitWorkers, commitWaiting = 1024, 200_000
-	sendWorkers, sendWaiting     = 512, 200_000
+	sendWorkers, sendWaiting     = 2048, 200_000
 	askWorkers, askWaiting       = 16, 20_000 // of carriers, about messages without a word
 	defaultPoll                  = 2 * time.Second
 	fullEvery                    = 5 * time.Minute // between complete looks

@@ -405,7 +405,7 @@ func TestEscalationToACall(t *testing.T) {
 		w.wait(2 * time.Minute)
 		w.want("a1 call offer") // no proof of delivery; who answered is not called
 		call := engine.NewAttemptID(w.slot("S1").Offers[0].ID, 3)
-		script, err := w.Script(context.Background(), call)
+		script, err := w.Script(context.Background(), call, "")
 		if err != nil || script.Prompt == "" {
 			t.Fatalf("script of the call: %+v, %v", script, err)
 		}
@@ -414,7 +414,7 @@ func TestEscalationToACall(t *testing.T) {
 		if len(w.aborted) != 1 {
 			t.Errorf("calls ended: %q", w.aborted)
 		}
-		if _, err := w.Script(context.Background(), call); engine.CodeOf(err) != engine.NotFound {
+		if _, err := w.Script(context.Background(), call, ""); engine.CodeOf(err) != engine.NotFound {
 			t.Errorf("script of a call for an offer that is over: %v", err)
 		}
 		a, err := w.Reply(context.Background(), engine.Reply{ID: "CA1", Attempt: call, Channel: engine.Voice, Intent: engine.Yes})

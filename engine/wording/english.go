@@ -15,7 +15,7 @@ var english = texts{
 			"{clinic}: an appointment opened up on {when}. Reply 1 to take it, 2 if not. STOP to opt out.",
 			"{clinic}: opening {when}. Reply 1 to take it, 2 if not. STOP to opt out.",
 		},
-		PartVoice:   {"Hello. This is {clinic}. An appointment opened up on {when}. To take it, press 1. To leave it, press 2."},
+		PartVoice:   {"Hello. This is {clinic}. An appointment opened up on {when}. To take it, press 1. To leave it, press 2. To talk to somebody at the clinic, press 9."},
 		PartSubject: {"An appointment opened up on {when}"},
 		PartTitle:   {"An appointment opened up"},
 		PartEmail: {"{clinic} has an opening:\n{when}\n" +
@@ -28,7 +28,7 @@ var english = texts{
 			"Reminder, {clinic}: the opening on {when} is still free. Reply 1 to take it, 2 if not. STOP to opt out.",
 			"{clinic}: {when} is still free. Reply 1 or 2. STOP to opt out.",
 		},
-		PartVoice:   {"Hello. This is {clinic}. An appointment opened up on {when}. To take it, press 1. To leave it, press 2."},
+		PartVoice:   {"Hello. This is {clinic}. An appointment opened up on {when}. To take it, press 1. To leave it, press 2. To talk to somebody at the clinic, press 9."},
 		PartSubject: {"Reminder: still free on {when}"},
 		PartTitle:   {"It is still free"},
 		PartEmail:   {"The opening at {clinic} is still free:\n{when}\nPlease answer before {before}."},

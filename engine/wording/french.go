@@ -14,7 +14,7 @@ var french = texts{
 			"{clinic}: une place se libère {when}. Répondez OUI ou NON. ARRET pour cesser.",
 			"{clinic}: place libre {when}. OUI ou NON? ARRET pour cesser.",
 		},
-		PartVoice:   {"Bonjour. Ici {clinic}. Une place se libère {when}. Pour la prendre, faites le 1. Pour la laisser, faites le 2."},
+		PartVoice:   {"Bonjour. Ici {clinic}. Une place se libère {when}. Pour la prendre, faites le 1. Pour la laisser, faites le 2. Pour parler à quelqu'un de la clinique, faites le 9."},
 		PartSubject: {"Une place se libère {when}"},
 		PartTitle:   {"Une place se libère"},
 		PartEmail: {"Une place se libère à {clinic} :\n{when}\n" +
@@ -27,7 +27,7 @@ var french = texts{
 			"Rappel, {clinic}: la place du {when} est encore libre. Répondez OUI ou NON. ARRET pour cesser.",
 			"{clinic}: place du {when} encore libre. OUI ou NON? ARRET pour cesser.",
 		},
-		PartVoice:   {"Bonjour. Ici {clinic}. Une place se libère {when}. Pour la prendre, faites le 1. Pour la laisser, faites le 2."},
+		PartVoice:   {"Bonjour. Ici {clinic}. Une place se libère {when}. Pour la prendre, faites le 1. Pour la laisser, faites le 2. Pour parler à quelqu'un de la clinique, faites le 9."},
 		PartSubject: {"Rappel : une place est encore libre {when}"},
 		PartTitle:   {"La place est encore libre"},
 		PartEmail:   {"La place offerte par {clinic} est encore libre :\n{when}\nRépondez avant le {before}."},

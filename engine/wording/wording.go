@@ -56,11 +56,18 @@ func script(t Topic, lang engine.Lang, f Facts) *engine.Script {
 	if prompt == "" {
 		prompt = first(f.Own, lang, replyTopic(engine.AnswerKind(t)), PartSMS)
 	}
-	return &engine.Script{
-		Lang: lang, Prompt: tidy(fill(prompt, lang, f)),
+	s := &engine.Script{
+		Lang: lang, Prompt: tidy(fill(prompt, lang, f)), Clinic: f.Phone,
 		Voicemail: fill(first(f.Own, lang, TopicCall, PartVoicemail), lang, f),
 		Goodbye:   fill(first(f.Own, lang, TopicCall, PartGoodbye), lang, f),
 	}
+	if t == topic(engine.MsgOffer) || t == topic(engine.MsgReminder) {
+		s.Other = "For English, press 3." // in the voice of that language
+		if lang == engine.English {
+			s.Other = "Pour le français, faites le 3."
+		}
+	}
+	return s
 }
 
 // Answer writes the sentence given back to a reply. On SMS it is one segment.

@@ -50,6 +50,8 @@ func (p *player) document(d document) *document {
 			if next := p.gather(v); next != nil {
 				return next
 			}
+		case "Dial":
+			return p.dial(v)
 		case "Redirect":
 			return p.follow(v.words(), nil)
 		case "Hangup", "Reject":
@@ -57,6 +59,22 @@ func (p *player) document(d document) *document {
 		}
 	}
 	return nil
+}
+
+// dial rings at another number, where nobody picks up: the sandbox has no third parties.
+func (p *player) dial(v verb) *document {
+	number := v.words()
+	for _, in := range v.in {
+		if in.name == "Number" {
+			number = in.words()
+		}
+	}
+	p.c.wall.say(p.k.sid, "relais", "("+number+")")
+	p.wait(v.number("timeout", defaultRing, maxSeconds))
+	if p.ctx.Err() != nil || v.attrs["action"] == "" {
+		return nil
+	}
+	return p.follow(v.attrs["action"], url.Values{"DialCallStatus": {"no-answer"}})
 }
 
 // follow makes the document at an address, which may be relative; "" is this one again.

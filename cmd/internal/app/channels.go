@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"relais/actors"
 	"relais/engine"
 	"relais/engine/health"
+	"relais/transport/carrier"
 	"relais/transport/twilio"
 )
 
@@ -20,18 +22,14 @@ func (p *program) openChannels(opt *actors.Options) error {
 	}
 	opt.Caller = notConfigured{}
 	opt.Invite = func(engine.BookingID, engine.Clinic, engine.Lang, time.Time, time.Time) []byte { return nil }
-	if t := p.cfg.Twilio; t != nil {
-		texts, err := twilio.New(twilio.Config{
-			AccountSID: t.AccountSID, AuthToken: string(t.AuthToken), From: t.From, MessagingService: t.MessagingService,
-			BaseURL: t.BaseURL, PublicBase: p.cfg.PublicURL,
-			Limits: twilio.Limits{SegmentsPerSecond: float64(t.TextsPerSecond), CallsPerSecond: float64(t.CallsPerSecond)},
-		})
-		if err != nil {
-			return err
-		}
-		p.texts = texts
-		p.closers = append(p.closers, texts.Close)
-		opt.Senders[engine.SMS], opt.Senders[engine.Voice], opt.Caller = texts, texts, texts
+	accounts, err := p.openTwilio()
+	if err != nil {
+		return err
+	}
+	if len(accounts) > 0 {
+		p.phones = carrier.New(accounts...)
+		p.metrics.watchCarriers(p.phones.Stats)
+		opt.Senders[engine.SMS], opt.Senders[engine.Voice], opt.Caller = p.phones, p.phones, p.phones
 	}
 	if m := p.cfg.Mail; m != nil {
 		if err := p.openMail(m, opt); err != nil {
@@ -41,13 +39,54 @@ func (p *program) openChannels(opt *actors.Options) error {
 	return nil
 }
 
+// twilios are the configured accounts, first things first.
+func (cfg *Config) twilios() []namedTwilio {
+	var out []namedTwilio
+	for _, t := range []namedTwilio{{"twilio", cfg.Twilio}, {"twilio_second", cfg.TwilioSecond}} {
+		if t.TwilioConfig != nil {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// namedTwilio is an account with the name that its setting and its metrics have.
+type namedTwilio struct {
+	name string
+	*TwilioConfig
+}
+
+func (t namedTwilio) client(publicURL string) (*twilio.Client, error) {
+	return twilio.New(twilio.Config{
+		AccountSID: t.AccountSID, AuthToken: string(t.AuthToken), KeySID: t.KeySID, KeySecret: string(t.KeySecret),
+		From: t.From, MessagingService: t.MessagingService, BaseURL: t.BaseURL, PublicBase: publicURL,
+	})
+}
+
+// openTwilio makes the clients of the telephone accounts, and remembers them for their webhooks.
+func (p *program) openTwilio() ([]carrier.Account, error) {
+	var accounts []carrier.Account
+	for _, t := range p.cfg.twilios() {
+		client, err := t.client(p.cfg.PublicURL)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", t.name, err)
+		}
+		p.closers = append(p.closers, client.Close)
+		p.hooked = append(p.hooked, twilio.HooksAccount{Name: t.name, AuthToken: string(t.AuthToken), Client: client})
+		accounts = append(accounts, carrier.Account{
+			Name: t.name, Line: client, SegmentsPerSecond: float64(t.TextsPerSecond), CallsPerSecond: float64(t.CallsPerSecond),
+		})
+	}
+	return accounts, nil
+}
+
 // mountChannels takes what the carriers send.
 func (p *program) mountChannels() error {
-	if p.texts == nil {
+	if len(p.hooked) == 0 {
 		return nil
 	}
 	hooks, err := twilio.Hooks(twilio.HooksConfig{
-		AuthToken: string(p.cfg.Twilio.AuthToken), PublicBase: p.cfg.PublicURL, Client: p.texts,
+		Accounts: p.hooked, PublicBase: p.cfg.PublicURL, Bounced: p.phones.Bounced,
 		Rejected: func() { p.metrics.refused.WithLabelValues("twilio").Inc() }, Log: p.log,
 	}, p.relais)
 	if err != nil {

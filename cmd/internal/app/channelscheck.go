@@ -12,26 +12,42 @@ import (
 // domain is a name of the DNS in small letters.
 var domain = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
-func (c *checker) twilio(t *TwilioConfig) {
+func (c *checker) twilio(at string, t *TwilioConfig) {
 	if !account.MatchString(t.AccountSID) {
-		c.say("twilio.account_sid", "must be AC and 32 characters of 0-9 and a-f, from the first page of Twilio's console.")
+		c.say(at+".account_sid", "must be AC and 32 characters of 0-9 and a-f, from the first page of Twilio's console.")
 	}
 	if t.AuthToken == "" {
-		c.say("twilio.auth_token", "is missing; it signs what Twilio sends us, so nothing works without it.")
+		c.say(at+".auth_token", "is missing; it signs what Twilio sends us, so nothing works without it.")
+	}
+	if (t.KeySID == "") != (t.KeySecret == "") && !c.spoken(at+".key_secret") {
+		c.say(at+".key_sid", "and key_secret go together; give both, or neither to sign in with the auth token.")
+	} else if t.KeySID != "" && !apiKey.MatchString(t.KeySID) {
+		c.say(at+".key_sid", "must be SK and 32 characters of 0-9 and a-f, from the API keys in Twilio's console.")
 	}
 	if t.From == "" {
-		c.say("twilio.from", "is missing; it is the number that calls come from, for example +15145550100.")
+		c.say(at+".from", "is missing; it is the number that calls come from, for example +15145550100.")
 	} else if !e164.MatchString(t.From) {
-		c.say("twilio.from", phoneHelp)
+		c.say(at+".from", phoneHelp)
 	}
 	if t.MessagingService != "" && !messaging.MatchString(t.MessagingService) {
-		c.say("twilio.messaging_service", "must be MG and 32 characters of 0-9 and a-f.")
+		c.say(at+".messaging_service", "must be MG and 32 characters of 0-9 and a-f.")
 	}
 	if t.BaseURL != "" {
-		c.url("twilio.base_url", t.BaseURL)
+		c.url(at+".base_url", t.BaseURL)
 	}
-	c.between("twilio.texts_per_second", t.TextsPerSecond, 1, 10_000)
-	c.between("twilio.calls_per_second", t.CallsPerSecond, 1, 1000)
+	c.between(at+".texts_per_second", t.TextsPerSecond, 1, 10_000)
+	c.between(at+".calls_per_second", t.CallsPerSecond, 1, 1000)
+}
+
+// twilioSecond checks the account for fail-over.
+func (c *checker) twilioSecond(first, second *TwilioConfig) {
+	c.twilio("twilio_second", second)
+	switch {
+	case first == nil:
+		c.say("twilio_second", "takes over from twilio, which is missing; call it twilio.")
+	case first.AccountSID == second.AccountSID:
+		c.say("twilio_second.account_sid", "is the first account's; another one is needed where the first fails.")
+	}
 }
 
 func (c *checker) mail(m *MailConfig) {

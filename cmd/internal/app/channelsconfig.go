@@ -3,7 +3,9 @@ package app
 // TwilioConfig is an account for texts and calls.
 type TwilioConfig struct {
 	AccountSID       string `yaml:"account_sid"`
-	AuthToken        Secret `yaml:"auth_token"`
+	AuthToken        Secret `yaml:"auth_token"` // signs webhooks, and signs in where there is no key
+	KeySID           string `yaml:"key_sid"`    // "SK...", an API key to sign in with; or empty
+	KeySecret        Secret `yaml:"key_secret"`
 	From             string `yaml:"from"`              // E.164; needed for calls
 	MessagingService string `yaml:"messaging_service"` // "MG..."; texts leave from its numbers
 	BaseURL          string `yaml:"base_url"`          // empty: Twilio's own

@@ -169,6 +169,7 @@ var (
 	e164      = regexp.MustCompile(`^\+[1-9][0-9]{7,14}$`)
 	account   = regexp.MustCompile(`^AC[0-9a-f]{32}$`)
 	messaging = regexp.MustCompile(`^MG[0-9a-f]{32}$`)
+	apiKey    = regexp.MustCompile(`^SK[0-9a-f]{32}$`)
 )
 
 const phoneHelp = "is not a telephone number; write it as +15145550100."
@@ -200,7 +201,10 @@ func (c *checker) config(cfg *Config) {
 	c.lasts("retention", cfg.Retention, 2*24*time.Hour, 3650*24*time.Hour)
 	c.between("limits.feed_clients", cfg.Limits.FeedClients, 1, 100_000)
 	if cfg.Twilio != nil {
-		c.twilio(cfg.Twilio)
+		c.twilio("twilio", cfg.Twilio)
+	}
+	if cfg.TwilioSecond != nil {
+		c.twilioSecond(cfg.Twilio, cfg.TwilioSecond)
 	}
 	if cfg.Mail != nil {
 		c.mail(cfg.Mail)

@@ -22,9 +22,10 @@ type Config struct {
 	Log            LogConfig        `yaml:"log"`
 	Account        AccountConfig    `yaml:"account"`
 	Limits         LimitsConfig     `yaml:"limits"`
-	Twilio         *TwilioConfig    `yaml:"twilio"` // nil: no texts and no calls
-	Mail           *MailConfig      `yaml:"mail"`   // nil: no mail
-	HL7            *HL7ListenConfig `yaml:"hl7"`    // nil: no clinic's record system speaks HL7 v2
+	Twilio         *TwilioConfig    `yaml:"twilio"`        // nil: no texts and no calls
+	TwilioSecond   *TwilioConfig    `yaml:"twilio_second"` // takes over while the first fails; nil: nobody does
+	Mail           *MailConfig      `yaml:"mail"`          // nil: no mail
+	HL7            *HL7ListenConfig `yaml:"hl7"`           // nil: no clinic's record system speaks HL7 v2
 	Clinics        []ClinicConfig   `yaml:"clinics"`
 }
 

@@ -13,6 +13,7 @@ import (
 	"relais/engine/offer"
 	"relais/engine/reach"
 	"relais/storage/bolt"
+	"relais/transport/carrier"
 	"relais/transport/mail"
 )
 
@@ -157,6 +158,46 @@ func (a *actorStats) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(a.actors, prometheus.GaugeValue, float64(s.Actors), s.Kind)
 		ch <- prometheus.MustNewConstMetric(a.queued, prometheus.GaugeValue, float64(s.Queued), s.Kind)
 		ch <- prometheus.MustNewConstMetric(a.parked, prometheus.GaugeValue, float64(s.Parked), s.Kind)
+	}
+}
+
+// watchCarriers adds the readings of the telephone accounts.
+func (m *metrics) watchCarriers(stats func() []carrier.Stat) {
+	m.registry.MustRegister(&carrierStats{
+		stats:   stats,
+		breaker: prometheus.NewDesc("relais_carrier_breaker_open", "1 while an account is left alone because it failed again and again, 0.5 while it is tried.", []string{"carrier"}, nil),
+		waiting: prometheus.NewDesc("relais_carrier_waiting_messages", "Messages that wait for their turn.", []string{"carrier", "channel"}, nil),
+		sent:    prometheus.NewDesc("relais_carrier_messages_total", "Messages handed to an account, by what it said.", []string{"carrier", "channel", "status", "reason"}, nil),
+		passed:  prometheus.NewDesc("relais_carrier_failovers_total", "Messages that went on to another account, by why.", []string{"carrier", "reason"}, nil),
+	})
+}
+
+type carrierStats struct {
+	stats                          func() []carrier.Stat
+	breaker, waiting, sent, passed *prometheus.Desc
+}
+
+// Describe implements prometheus.Collector.
+func (a *carrierStats) Describe(ch chan<- *prometheus.Desc) {
+	ch <- a.breaker
+	ch <- a.waiting
+	ch <- a.sent
+	ch <- a.passed
+}
+
+// Collect implements prometheus.Collector.
+func (a *carrierStats) Collect(ch chan<- prometheus.Metric) {
+	for _, s := range a.stats() {
+		open := map[string]float64{"open": 1, "half-open": 0.5}[s.Breaker]
+		ch <- prometheus.MustNewConstMetric(a.breaker, prometheus.GaugeValue, open, s.Name)
+		ch <- prometheus.MustNewConstMetric(a.waiting, prometheus.GaugeValue, float64(s.Texts), s.Name, string(engine.SMS))
+		ch <- prometheus.MustNewConstMetric(a.waiting, prometheus.GaugeValue, float64(s.Calls), s.Name, string(engine.Voice))
+		for c, n := range s.Sent {
+			ch <- prometheus.MustNewConstMetric(a.sent, prometheus.CounterValue, float64(n), s.Name, string(c.Channel), string(c.Status), string(c.Reason))
+		}
+		for reason, n := range s.Passed {
+			ch <- prometheus.MustNewConstMetric(a.passed, prometheus.CounterValue, float64(n), s.Name, string(reason))
+		}
 	}
 }
 

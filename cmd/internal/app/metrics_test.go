@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"relais/actors/system"
+	"relais/transport/carrier"
 )
 
 // metricDoc is a metric as docs/metrics.md describes it.
@@ -60,6 +61,7 @@ var descPattern = regexp.MustCompile(`fqName: "(\w+)".*variableLabels: \{(.*)\}\
 func TestMetricsAreDescribed(t *testing.T) {
 	m := newMetrics()
 	m.watchActors(func() []system.KindStats { return nil })
+	m.watchCarriers(func() []carrier.Stat { return nil })
 	descs := make(chan *prometheus.Desc)
 	go func() {
 		m.registry.Describe(descs)

@@ -23,6 +23,7 @@ import (
 	"relais/engine"
 	"relais/storage/bolt"
 	"relais/storage/seal"
+	"relais/transport/carrier"
 	"relais/transport/hl7"
 	"relais/transport/mail"
 	"relais/transport/twilio"
@@ -70,9 +71,10 @@ type program struct {
 	store    *bolt.Store
 	relais   *actors.Relais
 	web      *web.Server
-	texts    *twilio.Client // nil: not configured
-	mail     *mail.Client   // nil: not configured
-	inbound  *mail.Inbound  // nil: mail does not come in
+	phones   *carrier.Group // nil: not configured
+	hooked   []twilio.HooksAccount
+	mail     *mail.Client  // nil: not configured
+	inbound  *mail.Inbound // nil: mail does not come in
 	dmes     map[engine.ClinicID]recordSystem
 	hl7      *hl7.Listener // nil: no record system speaks HL7 v2
 	hl7Addr  net.Addr      // where it listens
