@@ -3,8 +3,11 @@ package fhir
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"relais/engine"
@@ -14,19 +17,32 @@ import (
 const (
 	stepReach     = "reach"
 	stepSignIn    = "sign in"
+	stepModes     = "capabilities"
 	stepSchedules = "read schedules"
 	stepSlots     = "read slots"
+	stepPush      = "push"
+	stepBooking   = "dry-run booking"
 )
 
 // Check tries everything that is asked of the record system and tells step how each part went, in
-// order and on the caller's goroutine. A step that builds on a failed one is skipped. Nothing is
-// booked and nothing is left behind; what dryRun adds is told at tryBooking.
+// order and on the caller's goroutine. A step that builds on a failed one is skipped.
+//
+// Without dryRun nothing is written. With it, a booking is tried on conditions that cannot be met:
+// see dryRun. Nothing is left behind.
 func (c *Client) Check(ctx context.Context, dryRun bool, step func(engine.CheckStep)) {
 	k := checker{c: c, tell: step}
 	k.run(stepReach, func() (engine.Verdict, string) { return k.reach(ctx) })
 	k.run(stepSignIn, func() (engine.Verdict, string) { return k.signIn(ctx) })
+	k.run(stepModes, func() (engine.Verdict, string) { return k.modes(ctx) })
 	k.run(stepSchedules, func() (engine.Verdict, string) { return k.schedules(ctx) })
 	k.run(stepSlots, func() (engine.Verdict, string) { return k.slots(ctx) })
+	k.run(stepPush, func() (engine.Verdict, string) { return k.push(ctx) })
+	k.run(stepBooking, func() (engine.Verdict, string) {
+		if !dryRun {
+			return engine.CheckSkipped, "Not asked for."
+		}
+		return k.booking(ctx)
+	})
 }
 
 // checker carries what one step of a check found to the next.
@@ -34,6 +50,7 @@ type checker struct {
 	c      *Client
 	tell   func(engine.CheckStep)
 	failed string // the step that stopped the check
+	last   string // the slot that a dry run uses; "": there is none
 }
 
 func (k *checker) run(name string, f func() (engine.Verdict, string)) {
@@ -61,35 +78,129 @@ func (k *checker) reach(ctx context.Context) (engine.Verdict, string) {
 	switch {
 	case err != nil:
 		return wrong(err)
-	case r.status == http.StatusNotFound, r.status < 400 && r.status >= 300:
-		return engine.CheckFailed, "There is a server, but no FHIR under this base URL."
+	case r.status >= 500:
+		return wrong(judge(r.status, r.header, nil, k.c.cfg.Now()))
+	case r.status < 300 && !strings.Contains(string(r.body), "CapabilityStatement"), r.status == http.StatusNotFound:
+		return engine.CheckFailed, "There is a server, but no FHIR under this base URL; is the path right?"
+	case r.status >= 300 && r.status < 400:
+		return engine.CheckFailed, "The server redirects elsewhere, which is not followed; use the address that it redirects to."
+	}
+	if skew := r.skew.Abs(); skew > time.Minute {
+		return engine.CheckWeak, fmt.Sprintf("The server answers, but its clock differs from ours by %s; set both by NTP.", skew.Round(time.Second))
 	}
 	return engine.CheckOK, "The server answers."
 }
 
 func (k *checker) signIn(ctx context.Context) (engine.Verdict, string) {
-	_, err := k.c.do(ctx, call{method: http.MethodGet, path: "Schedule", query: url.Values{"_count": {"1"}}})
-	if fault(err) == engine.DMESignIn {
+	if _, err := k.c.do(ctx, call{method: http.MethodGet, path: "Schedule", query: url.Values{"_count": {"1"}}}); err != nil {
+		return wrong(looked(err))
+	}
+	switch k.c.cfg.SignIn.(type) {
+	case *Backend:
+		return engine.CheckOK, "We are let in, with SMART Backend Services."
+	case nil:
+		return engine.CheckWeak, "We are let in without signing in, and so is everybody else."
+	}
+	return engine.CheckWeak, "We are let in with a secret that does not expire; that suits a test system."
+}
+
+func (k *checker) modes(ctx context.Context) (engine.Verdict, string) {
+	can, err := k.c.can(ctx)
+	if err != nil {
 		return wrong(err)
 	}
-	return engine.CheckOK, "We are let in."
+	if can.transactions && can.conditional && can.changes {
+		return engine.CheckOK, "Transactions, If-Match and searches by _lastUpdated are there."
+	}
+	var weak []string
+	for _, m := range k.c.Modes() {
+		if m.Weak && m.What != "push" && m.What != "deletions" {
+			weak = append(weak, m.Sentence)
+		}
+	}
+	return engine.CheckWeak, strings.Join(weak, " ")
 }
 
 func (k *checker) schedules(ctx context.Context) (engine.Verdict, string) {
 	if err := k.c.loadSchedules(ctx); err != nil {
 		return wrong(err)
 	}
-	return engine.CheckOK, "The schedules can be read."
+	k.c.mu.Lock()
+	n, nameless := len(k.c.schedules), 0
+	for _, s := range k.c.schedules {
+		if s.practitioner == "" {
+			nameless++
+		}
+	}
+	k.c.mu.Unlock()
+	switch {
+	case n == 0:
+		return engine.CheckFailed, "There is no schedule that we may read."
+	case nameless > 0:
+		return engine.CheckWeak, fmt.Sprintf("%d of %d schedules name no practitioner; their slots match only wishes for no practitioner in particular.", nameless, n)
+	}
+	return engine.CheckOK, fmt.Sprintf("%d schedules can be read.", n)
 }
+
+// ahead is how far a check looks.
+const ahead = 14 // days
 
 func (k *checker) slots(ctx context.Context) (engine.Verdict, string) {
 	now := k.c.cfg.Now()
-	obs, err := k.c.Snapshot(ctx, now, now.AddDate(0, 0, 14))
+	obs, err := k.c.Snapshot(ctx, now, now.AddDate(0, 0, ahead))
 	if err != nil {
 		return wrong(err)
 	}
-	if len(obs.Slots) == 0 {
-		return engine.CheckWeak, "There is no slot in the next 14 days; nothing can be offered."
+	k.last = lastSlot(obs)
+	unknown := 0
+	for _, s := range obs.Slots {
+		if s.Status == engine.SlotUnknown {
+			unknown++
+		}
 	}
-	return engine.CheckOK, "The slots and appointments of the next 14 days can be read."
+	switch {
+	case len(obs.Slots) == 0:
+		return engine.CheckWeak, fmt.Sprintf("There is no slot in the next %d days, so nothing could be offered.", ahead)
+	case unknown > 0:
+		return engine.CheckWeak, fmt.Sprintf("%d of %d slots have a status, time or schedule that we do not understand; they are not offered.", unknown, len(obs.Slots))
+	}
+	return engine.CheckOK, fmt.Sprintf("%d slots and %d appointments of the next %d days can be read.", len(obs.Slots), len(obs.Appointments), ahead)
+}
+
+// lastSlot is the slot that is the furthest ahead, where a check disturbs least; a free one first.
+func lastSlot(obs engine.Observation) string {
+	var last engine.SlotFact
+	for _, s := range obs.Slots {
+		better := s.Status == engine.SlotFree && last.Status != engine.SlotFree
+		if better || (s.Status == engine.SlotFree) == (last.Status == engine.SlotFree) && s.Start.After(last.Start) {
+			last = s
+		}
+	}
+	return last.Source
+}
+
+func (k *checker) push(ctx context.Context) (engine.Verdict, string) {
+	can, err := k.c.can(ctx)
+	if err != nil {
+		return wrong(err)
+	}
+	if !can.hooks {
+		return engine.CheckWeak, "The record system takes no subscriptions; changes are found by polling alone."
+	}
+	r, err := k.c.do(ctx, call{method: http.MethodGet, path: "Subscription", query: url.Values{"_count": {"1"}}})
+	if err != nil || r.status >= 300 {
+		return engine.CheckWeak, "Our subscriptions cannot be read, so changes are found by polling alone; the right to read and write Subscription is missing."
+	}
+	for _, t := range k.c.cfg.Topics {
+		if !slices.Contains(can.topics, t) {
+			return engine.CheckWeak, "A configured topic is not among those that the record system declares; it may refuse the subscription."
+		}
+	}
+	switch {
+	case len(k.c.cfg.Topics) > 0:
+		return engine.CheckOK, "The record system has the configured topics; relais subscribes when it serves."
+	case len(can.topics) > 0:
+		return engine.CheckOK, "Subscriptions can be read; relais subscribes when it serves. The record system declares topics too: " + strings.Join(can.topics, ", ")
+	}
+	return engine.CheckOK, "Subscriptions can be read; relais subscribes when it serves."
 }

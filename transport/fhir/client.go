@@ -54,6 +54,9 @@ type Config struct {
 	// Topics are the canonical addresses of the topics to subscribe to, on a server that has them
 	// (R5 Backport); empty: R4 criteria.
 	Topics []string
+	// NoTransactions is for servers that take transactions and do not undo one that fails: bookings
+	// are written step by step.
+	NoTransactions bool
 	// Location restricts the clinic to the schedules that name this place ("Location/3"), when
 	// the server holds several clinics.
 	Location string

@@ -518,7 +518,7 @@ func TestSubscribeAndHook(t *testing.T) {
 	c := w.client(t, nil)
 	nudged, refused := make(chan engine.ClinicID, 1000), make(chan engine.ClinicID, 100)
 	secrets := func(c engine.ClinicID) string { return map[engine.ClinicID]string{"rosemont": "un-secret"}[c] }
-	handler := fhir.HookHandler(secrets, func(c engine.ClinicID) { nudged <- c }, func(c engine.ClinicID) { refused <- c })
+	handler := fhir.HookHandler(secrets, func(c engine.ClinicID, _ bool) { nudged <- c }, func(c engine.ClinicID) { refused <- c })
 	hooks := httptest.NewServer(handler)
 	defer hooks.Close()
 	endpoint := hooks.URL + "/hooks/fhir/rosemont"

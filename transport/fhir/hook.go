@@ -39,23 +39,60 @@ const (
 // with secret in HookHeader. What was asked before is found by its endpoint and set right; a
 // subscription that the server has switched off is switched on again.
 func (c *Client) Subscribe(ctx context.Context, endpoint, secret string) error {
+	err := c.subscribeAll(ctx, endpoint, HookHeader+": "+secret)
+	push := pushHook
+	switch {
+	case err != nil:
+		push = pushNone
+	case len(c.cfg.Topics) > 0:
+		push = pushTopic
+	}
+	c.mu.Lock()
+	c.push = push
+	c.mu.Unlock()
+	return err
+}
+
+func (c *Client) subscribeAll(ctx context.Context, endpoint, header string) error {
 	list, err := c.search(ctx, "Subscription", url.Values{"url": {endpoint}})
 	if err != nil {
 		return err
 	}
-	for _, criteria := range []string{"Slot?", "Appointment?"} {
-		if err := c.subscribe(ctx, list.list, criteria, endpoint, HookHeader+": "+secret); err != nil {
+	criteria := c.cfg.Topics
+	if len(criteria) == 0 {
+		criteria = []string{"Slot?", "Appointment?"}
+	}
+	for _, wanted := range criteria {
+		if err := c.subscribe(ctx, list.list, wanted, endpoint, header); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *Client) subscribe(ctx context.Context, known []resource, criteria, endpoint, header string) error {
+// The R5 Backport's subscription in R4, and how much a notification is to carry.
+const (
+	backportProfile = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/backport-subscription"
+	backportContent = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/backport-payload-content"
+)
+
+// subscription is what is asked for: that which criteria name, a search or a topic. A notification
+// carries nothing but, of a topic, its count.
+func (c *Client) subscription(criteria, endpoint, header string) map[string]any {
+	channel := map[string]any{"type": "rest-hook", "endpoint": endpoint, "header": []string{header}}
 	wanted := map[string]any{
-		"status": "requested", "reason": "Relais watches for freed appointment slots", "criteria": criteria,
-		"channel": map[string]any{"type": "rest-hook", "endpoint": endpoint, "header": []string{header}},
+		"status": "requested", "reason": "Relais watches for freed appointment slots", "criteria": criteria, "channel": channel,
 	}
+	if len(c.cfg.Topics) > 0 {
+		wanted["meta"] = map[string]any{"profile": []string{backportProfile}}
+		channel["payload"] = "application/fhir+json"
+		channel["_payload"] = map[string]any{"extension": []any{map[string]any{"url": backportContent, "valueCode": "empty"}}}
+	}
+	return wanted
+}
+
+func (c *Client) subscribe(ctx context.Context, known []resource, criteria, endpoint, header string) error {
+	wanted := c.subscription(criteria, endpoint, header)
 	for _, r := range known {
 		v, err := view[struct {
 			Status   string `json:"status"`
@@ -107,11 +144,12 @@ func (c *Client) put(ctx context.Context, in call) error {
 
 // HookHandler takes rest-hook notifications at /hooks/fhir/{clinic}. Secret gives a clinic's
 // secret, "" for a clinic that has none. Nudge is called for each notification that carries it and
-// must not block; the body is never believed, it only says that a look is worth while. Refused is
+// must not block; what it tells is never believed, it only says that a look is worth while, and at
+// everything when missed is set, because the count of a topic's events shows a gap. Refused is
 // called for each one that does not, with "" for an unknown clinic, so that it can be counted; it
 // may be nil.
-func HookHandler(secret func(engine.ClinicID) string, nudge, refused func(engine.ClinicID)) http.Handler {
-	h := &hook{secret: secret, nudge: nudge, refused: refused, rates: map[engine.ClinicID]*rate.Limiter{}}
+func HookHandler(secret func(engine.ClinicID) string, nudge func(c engine.ClinicID, missed bool), refused func(engine.ClinicID)) http.Handler {
+	h := &hook{secret: secret, nudge: nudge, refused: refused, rates: map[engine.ClinicID]*rate.Limiter{}, counts: map[string]uint64{}}
 	if h.refused == nil {
 		h.refused = func(engine.ClinicID) {}
 	}
@@ -120,11 +158,12 @@ func HookHandler(secret func(engine.ClinicID) string, nudge, refused func(engine
 
 type hook struct {
 	secret  func(engine.ClinicID) string
-	nudge   func(engine.ClinicID)
+	nudge   func(c engine.ClinicID, missed bool)
 	refused func(engine.ClinicID)
 
-	mu    sync.Mutex
-	rates map[engine.ClinicID]*rate.Limiter
+	mu     sync.Mutex
+	rates  map[engine.ClinicID]*rate.Limiter
+	counts map[string]uint64 // by clinic and subscription: the last event's number
 }
 
 // ServeHTTP answers 202 to a notification that is taken, 403 without the secret, 429 beyond the
@@ -152,8 +191,8 @@ func (h *hook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "too many notifications", http.StatusTooManyRequests)
 		return
 	}
-	_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, hookBody)) // so that the connection can be used again
-	h.nudge(clinic)
+	body, err := io.ReadAll(io.LimitReader(r.Body, hookBody))
+	h.nudge(clinic, err == nil && h.missed(clinic, body))
 	w.WriteHeader(http.StatusAccepted)
 }
 

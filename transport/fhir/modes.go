@@ -120,6 +120,9 @@ func (c *Client) learn(ctx context.Context) (abilities, error) {
 			return abilities{}, err
 		}
 	}
+	if c.cfg.NoTransactions {
+		a.transactions = false
+	}
 	a.changes, err = c.narrows(ctx)
 	return a, err
 }

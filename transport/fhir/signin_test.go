@@ -264,14 +264,14 @@ func TestSignInServerFails(t *testing.T) {
 
 func TestOtherSignIns(t *testing.T) {
 	w := newWorld(t)
-	user, password := "relais", "mot de passe"
+	user, word := "relais", "mot de passe"
 	for name, x := range map[string]struct {
 		demands sandbox.SignIn
 		right   fhir.SignIn
 		wrong   []fhir.SignIn
 	}{
 		"none":   {sandbox.SignIn{Open: true}, nil, nil},
-		"basic":  {sandbox.SignIn{User: user, Password: password}, fhir.Basic{User: user, Password: password}, []fhir.SignIn{nil, fhir.Basic{User: "relais"}, fhir.Bearer(token)}},
+		"basic":  {sandbox.SignIn{User: user, Password: word}, fhir.Basic{User: user, Password: word}, []fhir.SignIn{nil, fhir.Basic{User: "relais"}, fhir.Bearer(token)}},
 		"bearer": {sandbox.SignIn{}, fhir.Bearer(token), []fhir.SignIn{nil, fhir.Bearer("x"), fhir.Basic{User: "relais", Password: token}}},
 	} {
 		t.Run(name, func(t *testing.T) {

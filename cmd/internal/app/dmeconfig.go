@@ -18,15 +18,16 @@ func (d DMEConfig) pollEvery() time.Duration {
 
 // FHIRConfig is a FHIR R4 server. At most one of Token, Basic and Smart signs in.
 type FHIRConfig struct {
-	BaseURL     string            `yaml:"base_url"`
-	Token       Secret            `yaml:"token"` // bearer
-	Basic       *BasicConfig      `yaml:"basic"`
-	Smart       *SmartConfig      `yaml:"smart"`
-	TLS         DMETLSConfig      `yaml:"tls"`
-	HookSecret  Secret            `yaml:"hook_secret"` // empty: no subscription, polling only
-	Topics      []string          `yaml:"topics"`      // canonical addresses to subscribe to; empty: R4 criteria
-	PollEvery   Duration          `yaml:"poll_every"`
-	Specialties map[string]string `yaml:"specialties"` // the server's code to ours; missing: taken as it is
+	BaseURL        string            `yaml:"base_url"`
+	Token          Secret            `yaml:"token"` // bearer
+	Basic          *BasicConfig      `yaml:"basic"`
+	Smart          *SmartConfig      `yaml:"smart"`
+	TLS            DMETLSConfig      `yaml:"tls"`
+	HookSecret     Secret            `yaml:"hook_secret"` // empty: no subscription, polling only
+	Topics         []string          `yaml:"topics"`      // canonical addresses to subscribe to; empty: R4 criteria
+	PollEvery      Duration          `yaml:"poll_every"`
+	NoTransactions bool              `yaml:"no_transactions"`
+	Specialties    map[string]string `yaml:"specialties"` // the server's code to ours; missing: taken as it is
 }
 
 func (f *FHIRConfig) setDefaults() { *f = FHIRConfig{PollEvery: Duration(2 * time.Second)} }

@@ -45,8 +45,14 @@ func (p *program) mountDMEs() {
 			secrets[engine.ClinicID(c.ID)] = string(c.DME.FHIR.HookSecret)
 		}
 	}
+	told := func(c engine.ClinicID, missed bool) {
+		if client, ok := p.dmes[c].(*fhir.Client); ok && missed {
+			client.Missed()
+		}
+		p.relais.Nudge(c)
+	}
 	p.web.Mount("/hooks/fhir/{clinic}", fhir.HookHandler(
-		func(c engine.ClinicID) string { return secrets[c] }, p.relais.Nudge,
+		func(c engine.ClinicID) string { return secrets[c] }, told,
 		func(engine.ClinicID) { p.metrics.refused.WithLabelValues("fhir").Inc() }))
 }
 
@@ -93,7 +99,7 @@ func (p *program) connectFHIR(ctx context.Context, clinic engine.Clinic, f *FHIR
 	}
 	client, err := fhir.New(fhir.Config{
 		Clinic: clinic.ID, BaseURL: f.BaseURL, Specialties: specialties, Log: p.log,
-		SignIn: signIn, CA: authorities, ClientCertificate: certificate, Topics: f.Topics,
+		SignIn: signIn, CA: authorities, ClientCertificate: certificate, Topics: f.Topics, NoTransactions: f.NoTransactions,
 	})
 	if err != nil {
 		return clinic, nil, err

@@ -1,0 +1,365 @@
+package fhir_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"relais/engine"
+	"relais/engine/schedule"
+	"relais/transport/fhir"
+	"relais/transport/sandbox"
+)
+
+// manners are the servers that are weaker than they could be.
+func manners() map[string]sandbox.Manner {
+	return map[string]sandbox.Manner{
+		"whole":                {},
+		"no transactions":      {NoTransactions: true},
+		"no versions":          {NoVersions: true},
+		"ignores If-Match":     {IgnoresIfMatch: true},
+		"ignores _lastUpdated": {IgnoresLastUpdated: true},
+		"nothing at all":       {NoTransactions: true, IgnoresIfMatch: true, NoVersions: true, IgnoresLastUpdated: true, NoSubscriptions: true},
+		"stale":                {StaleReads: 3},
+		"stale, in steps":      {StaleReads: 2, NoTransactions: true},
+	}
+}
+
+// The same story on each: a booking is made once, shows, is refused to others, and is cancelled;
+// and the slot is as it was.
+func TestWeakServers(t *testing.T) {
+	for name, m := range manners() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.manner(t, m)
+			c := w.client(t, nil)
+			mirror := schedule.New()
+			obs := snapshot(t, c)
+			mirror.Apply(obs, now)
+			a := w.line(t, "free")
+			before := fmt.Sprint(w.slot(t, a.Slot)["identifier"], w.slot(t, a.Slot)["status"])
+			b := booking("relais-weak", a, 5)
+			w.pass(time.Second)
+			booked, err := c.Book(t.Context(), b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if again, err := c.Book(t.Context(), b); err != nil || again != booked {
+				t.Fatalf("again: %+v %v", again, err)
+			}
+			if s := w.slot(t, a.Slot); s["status"] != "busy" || s["identifier"] != nil {
+				t.Errorf("the slot is %v, marked %v", s["status"], s["identifier"])
+			}
+			_, err = c.Book(t.Context(), booking("relais-other", a, 6))
+			wantFault(t, err, engine.DMEConflict)
+			changes, err := c.Changes(t.Context(), obs.Cursor)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r := mirror.Apply(changes, now); len(r.Changes) != 1 || r.Changes[0].(schedule.Occupied).Booking != b.ID {
+				t.Fatalf("%+v", r)
+			}
+			w.pass(time.Second)
+			for range 2 {
+				if err := c.Cancel(t.Context(), booked.Appointment); err != nil {
+					t.Fatal(err)
+				}
+			}
+			changes, err = c.Changes(t.Context(), changes.Cursor)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r := mirror.Apply(changes, now); len(r.Changes) != 1 || r.Changes[0].(schedule.Freed).Appointment != booked.Appointment {
+				t.Fatalf("%+v", r)
+			}
+			if after := fmt.Sprint(w.slot(t, a.Slot)["identifier"], w.slot(t, a.Slot)["status"]); after != before {
+				t.Errorf("the slot was %s and is %s", before, after)
+			}
+		})
+	}
+}
+
+func (w *world) pass(d time.Duration) { w.ahead.Add(int64(d)) }
+
+// slot reads a slot past every manner.
+func (w *world) slot(t *testing.T, id string) map[string]any {
+	t.Helper()
+	return editSlot(t, w.dme.Handler(), id, nil)
+}
+
+func TestModes(t *testing.T) {
+	for name, x := range map[string]struct {
+		m    sandbox.Manner
+		weak []string
+	}{
+		"whole":   {sandbox.Manner{}, []string{"push", "deletions"}},
+		"nothing": {manners()["nothing at all"], []string{"push", "changes", "deletions", "booking", "conflict"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.manner(t, x.m)
+			c := w.client(t, nil)
+			if c.Modes() != nil {
+				t.Error("modes before anything is known")
+			}
+			snapshot(t, c)
+			var weak []string
+			for _, m := range c.Modes() {
+				if m.Mode == "" || m.Sentence == "" {
+					t.Errorf("%+v", m)
+				}
+				if m.Weak {
+					weak = append(weak, m.What)
+				}
+			}
+			if fmt.Sprint(weak) != fmt.Sprint(x.weak) {
+				t.Errorf("weak: %v, want %v", weak, x.weak)
+			}
+		})
+	}
+}
+
+// Fifty race for one slot of a server that checks nothing: never two winners, and never a winner
+// without the only appointment. All may lose, which is the safe side.
+func TestRaceWithoutIfMatch(t *testing.T) {
+	for _, steps := range []bool{false, true} {
+		t.Run(fmt.Sprintf("steps %v", steps), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.manner(t, sandbox.Manner{IgnoresIfMatch: true, NoTransactions: steps})
+			c := w.client(t, nil)
+			a := w.line(t, "free")
+			var wins atomic.Int32
+			var all sync.WaitGroup
+			for i := range 12 {
+				all.Go(func() {
+					_, err := c.Book(t.Context(), booking(fmt.Sprint("race-", i), a, i))
+					if err == nil {
+						wins.Add(1)
+					} else if f := faultOf(t, err); f != engine.DMEConflict && f != engine.DMEError {
+						t.Error(err)
+					}
+				})
+			}
+			all.Wait()
+			obs, err := c.Read(t.Context(), "Slot/"+a.Slot)
+			if err != nil {
+				t.Fatal(err)
+			}
+			live := int32(0)
+			for _, x := range obs.Appointments {
+				if x.Live {
+					live++
+				}
+			}
+			if live > 1 || wins.Load() != live {
+				t.Errorf("%d winners, %d live appointments", wins.Load(), live)
+			}
+		})
+	}
+}
+
+// Each write of a booking and of a cancellation in steps is lost once, before or after it was
+// carried out: the retry ends as if nothing had happened.
+func TestStepsAreTakenUpAgain(t *testing.T) {
+	for _, carriedOut := range []bool{false, true} {
+		for lose := int32(1); lose <= 6; lose++ {
+			t.Run(fmt.Sprintf("write %d, carried out %v", lose, carriedOut), func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t)
+				w.manner(t, sandbox.Manner{NoTransactions: true})
+				c := w.client(t, nil)
+				a := w.line(t, "free")
+				var writes atomic.Int32
+				w.cut(func(h http.Handler, rw http.ResponseWriter, r *http.Request) {
+					if r.Method != http.MethodGet && writes.Add(1) == lose {
+						if carriedOut {
+							h.ServeHTTP(httptest.NewRecorder(), r)
+						}
+						panic(http.ErrAbortHandler)
+					}
+					h.ServeHTTP(rw, r)
+				})
+				again := func(f func() error) {
+					t.Helper()
+					for n := 0; ; n++ {
+						err := f()
+						if err == nil {
+							return
+						}
+						if n == 1 || faultOf(t, err) != engine.DMEUnreachable {
+							t.Fatal(err)
+						}
+					}
+				}
+				b := booking("relais-steps", a, 3)
+				var booked engine.Booked
+				again(func() (err error) { booked, err = c.Book(t.Context(), b); return err })
+				if s := w.slot(t, a.Slot); s["status"] != "busy" || s["identifier"] != nil {
+					t.Errorf("booked: the slot is %v, marked %v", s["status"], s["identifier"])
+				}
+				again(func() error { return c.Cancel(t.Context(), booked.Appointment) })
+				if s := w.slot(t, a.Slot); s["status"] != "free" || s["identifier"] != nil {
+					t.Errorf("cancelled: the slot is %v, marked %v", s["status"], s["identifier"])
+				}
+				obs, err := c.Read(t.Context(), "Slot/"+a.Slot)
+				if err != nil || len(obs.Appointments) != 1 {
+					t.Errorf("%+v %v", obs.Appointments, err)
+				}
+				if writes.Load() < 6 {
+					t.Errorf("only %d writes: the last ones were not tried", writes.Load())
+				}
+			})
+		}
+	}
+}
+
+// The appointment is refused for good: the hold is taken back.
+func TestStepsAreTakenBack(t *testing.T) {
+	w := newWorld(t)
+	w.manner(t, sandbox.Manner{NoTransactions: true})
+	c := w.client(t, nil)
+	a := w.line(t, "free")
+	w.cut(func(h http.Handler, rw http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			rw.WriteHeader(http.StatusUnprocessableEntity)
+			return
+		}
+		h.ServeHTTP(rw, r)
+	})
+	_, err := c.Book(t.Context(), booking("relais-no", a, 3))
+	wantFault(t, err, engine.DMERejected)
+	if s := w.slot(t, a.Slot); s["status"] != "free" || s["identifier"] != nil {
+		t.Errorf("the slot is %v, marked %v", s["status"], s["identifier"])
+	}
+}
+
+// The answer to a booking is lost, and every copy that is asked afterwards lags: the retry must not
+// take the slot for somebody else's.
+func TestAnswerLostAndReadsLag(t *testing.T) {
+	for _, steps := range []bool{false, true} {
+		t.Run(fmt.Sprintf("steps %v", steps), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.manner(t, sandbox.Manner{StaleReads: 4, NoTransactions: steps})
+			c := w.client(t, nil)
+			a := w.line(t, "free")
+			var once sync.Once
+			w.cut(func(h http.Handler, rw http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodPost && !strings.HasSuffix(r.URL.Path, "/token") {
+					lost := false
+					once.Do(func() { lost = true })
+					if lost {
+						h.ServeHTTP(httptest.NewRecorder(), r)
+						panic(http.ErrAbortHandler)
+					}
+				}
+				h.ServeHTTP(rw, r)
+			})
+			b := booking("relais-lag", a, 3)
+			_, err := c.Book(t.Context(), b)
+			wantFault(t, err, engine.DMEUnreachable)
+			if _, err := c.Book(t.Context(), b); err != nil {
+				t.Fatal(err)
+			}
+			obs, err := c.Read(t.Context(), "Slot/"+a.Slot)
+			if err != nil || len(obs.Appointments) != 1 || !obs.Appointments[0].Live {
+				t.Errorf("%+v %v", obs.Appointments, err)
+			}
+		})
+	}
+}
+
+// A write is refused because of a version that never shows: a fault, not a conflict, because our own
+// booking may hide behind it. A refusal for a reason of the record system's own is final.
+func TestLagWithoutEnd(t *testing.T) {
+	for status, want := range map[int]engine.DMEFault{http.StatusPreconditionFailed: engine.DMEError, http.StatusConflict: engine.DMEConflict} {
+		w := newWorld(t)
+		w.cut(func(h http.Handler, rw http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPost {
+				rw.WriteHeader(status)
+				return
+			}
+			h.ServeHTTP(rw, r)
+		})
+		_, err := w.client(t, nil).Book(t.Context(), booking("relais-lag", w.line(t, "free"), 3))
+		wantFault(t, err, want)
+	}
+}
+
+func steps(t *testing.T, c *fhir.Client, dryRun bool) map[string]engine.CheckStep {
+	t.Helper()
+	out := map[string]engine.CheckStep{}
+	c.Check(t.Context(), dryRun, func(s engine.CheckStep) {
+		if s.Sentence == "" || s.Verdict == "" {
+			t.Errorf("%+v", s)
+		}
+		out[s.Name] = s
+	})
+	return out
+}
+
+func TestCheck(t *testing.T) {
+	for name, x := range map[string]struct {
+		m    sandbox.Manner
+		want map[string]engine.Verdict
+	}{
+		"whole":            {sandbox.Manner{}, map[string]engine.Verdict{"reach": "ok", "capabilities": "ok", "read schedules": "ok", "read slots": "ok", "push": "ok", "dry-run booking": "ok"}},
+		"steps":            {sandbox.Manner{NoTransactions: true}, map[string]engine.Verdict{"capabilities": "weak", "dry-run booking": "ok"}},
+		"ignores If-Match": {sandbox.Manner{IgnoresIfMatch: true}, map[string]engine.Verdict{"capabilities": "weak", "dry-run booking": "weak"}},
+		"steps, ignores":   {sandbox.Manner{IgnoresIfMatch: true, NoTransactions: true}, map[string]engine.Verdict{"dry-run booking": "weak"}},
+		"no versions":      {sandbox.Manner{NoVersions: true}, map[string]engine.Verdict{"dry-run booking": "weak"}},
+		"no subscriptions": {sandbox.Manner{NoSubscriptions: true}, map[string]engine.Verdict{"push": "weak", "dry-run booking": "ok"}},
+		"no sign-in":       {sandbox.Manner{SignIn: sandbox.SignIn{User: "u", Password: "p"}}, map[string]engine.Verdict{"reach": "ok", "sign in": "failed", "dry-run booking": "skipped"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.manner(t, x.m)
+			before := w.everything(t)
+			c := w.client(t, nil)
+			got := steps(t, c, true)
+			for step, verdict := range x.want {
+				if got[step].Verdict != verdict {
+					t.Errorf("%s: %s, want %s: %s", step, got[step].Verdict, verdict, got[step].Sentence)
+				}
+			}
+			if after := w.everything(t); after != before {
+				t.Errorf("the check changed something:\n%s\n%s", before, after)
+			}
+			if got := steps(t, w.client(t, nil), false)["dry-run booking"].Verdict; got != engine.CheckSkipped {
+				t.Errorf("a dry run that nobody asked for: %s", got)
+			}
+		})
+	}
+}
+
+func TestCheckOfABrokenServer(t *testing.T) {
+	for fault, step := range map[string]string{
+		"down": "reach", "errors": "reach", "busy": "sign in", "forbidden": "sign in", "garbage": "capabilities", "half": "read schedules",
+	} {
+		w := newWorld(t)
+		if err := w.dme.SetFault("rosemont", fault); err != nil {
+			t.Fatal(err)
+		}
+		got := steps(t, w.client(t, nil), true)
+		if got[step].Verdict != engine.CheckFailed {
+			t.Errorf("%s: %+v", fault, got)
+		}
+		if got["dry-run booking"].Verdict != engine.CheckSkipped {
+			t.Errorf("%s: a booking was tried after a failure", fault)
+		}
+	}
+}
+
+// everything is what the record system shows of its slots and appointments.
+func (w *world) everything(t *testing.T) string {
+	t.Helper()
+	return fmt.Sprint(w.dme.Records()[0].Appointments)
+}
