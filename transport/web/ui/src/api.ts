@@ -1,5 +1,25 @@
 // The HTTP API. Every failure becomes an ApiError, so that callers handle one kind of error.
-import type { Action, Card, Detail, Enrolment, Health, Me, People, Person, Problem, Sync } from './wire';
+import type {
+  Action,
+  Broken,
+  Card,
+  ContactChange,
+  Detail,
+  Enrolment,
+  Health,
+  Me,
+  NoteCheck,
+  Other,
+  PatientRecord,
+  People,
+  Person,
+  Preview,
+  Problem,
+  Sync,
+  Unread,
+  UnreadEnd,
+  UnreadOutcome,
+} from './wire';
 
 export class ApiError extends Error {
   constructor(
@@ -59,6 +79,17 @@ async function call<T>(method: string, path: string, body?: unknown, headers: Re
   throw new ApiError(res.status, p.code ?? '', p.detail ?? p.error ?? p.title ?? '', p.card);
 }
 
+/** Sends a command; a lost answer is asked for again under the same key, which counts once. */
+async function twice<T>(send: (key: Record<string, string>) => Promise<T>): Promise<T> {
+  const key = { 'Idempotency-Key': newKey() };
+  try {
+    return await send(key);
+  } catch (e) {
+    if (!isOffline(e)) throw e;
+    return await send(key);
+  }
+}
+
 const at = (clinic: string, rest: string) => `/api/v1/clinics/${encodeURIComponent(clinic)}/${rest}`;
 
 export const api = {
@@ -67,22 +98,25 @@ export const api = {
   signOut: () => call<unknown>('DELETE', '/api/v1/session'),
   slot: (clinic: string, slot: string) => call<Detail>('GET', at(clinic, `slots/${encodeURIComponent(slot)}`)),
 
-  /** Sends a command; a lost answer is asked for again under the same key, which counts once. */
-  async act(clinic: string, slot: string, a: Action): Promise<Card> {
-    const path = at(clinic, `slots/${encodeURIComponent(slot)}/actions`);
-    const key = { 'Idempotency-Key': newKey() };
-    try {
-      return await call<Card>('POST', path, a, key);
-    } catch (e) {
-      if (!isOffline(e)) throw e;
-      return await call<Card>('POST', path, a, key);
-    }
-  },
+  act: (clinic: string, slot: string, a: Action) =>
+    twice((key) => call<Card>('POST', at(clinic, `slots/${encodeURIComponent(slot)}/actions`), a, key)),
 
   /** A page of the waitlist. The name that is looked for travels in the body, not in a URL. */
   async waitlist(clinic: string, search: string, after: string, limit: number): Promise<People> {
     return await call<People>('POST', at(clinic, 'waitlist/search'), { search, after, limit });
   },
+  explain: (clinic: string, slot: string, search: string) =>
+    call<{ people: Other[] }>('POST', at(clinic, `slots/${encodeURIComponent(slot)}/explain`), { search }),
+  patient: (clinic: string, id: string) => call<PatientRecord>('GET', at(clinic, `patients/${encodeURIComponent(id)}`)),
+  changeContact: (clinic: string, id: string, c: ContactChange) =>
+    call<PatientRecord>('POST', at(clinic, `patients/${encodeURIComponent(id)}/contacts`), c),
+  unread: (clinic: string) => call<{ unread: Unread[] }>('GET', at(clinic, 'unread')),
+  broken: (clinic: string) => call<{ contacts: Broken[] }>('GET', at(clinic, 'contacts/broken')),
+  messages: (clinic: string) => call<{ messages: Preview[] }>('GET', at(clinic, 'messages')),
+  checkNote: (clinic: string, lang: 'fr' | 'en', text: string) =>
+    call<NoteCheck>('POST', at(clinic, 'messages/check'), { lang, text }),
+  settle: (clinic: string, u: UnreadEnd) =>
+    twice((key) => call<UnreadOutcome>('POST', at(clinic, 'unread'), u, key)),
   enrol: (clinic: string, e: Enrolment) => call<Person>('POST', at(clinic, 'waitlist'), e),
   sync: (clinic: string) => call<Sync>('GET', at(clinic, 'sync')),
   hold: (clinic: string, hold: boolean) => call<Health>('POST', at(clinic, 'hold'), { hold }),

@@ -23,6 +23,10 @@ export class View {
   tab: Tab = $state('queue');
   confirming: Confirming = $state('');
   adding = $state(false);
+  /** The reply that is being read, and the patient whose record is open: identifiers. */
+  unread = $state('');
+  person = $state('');
+  messages = $state(false);
   search = $state('');
   help = $state(false);
   health = $state(false);
@@ -43,8 +47,18 @@ export class View {
     return shown.map((n) => addDays(m, n));
   }
 
+  /** Opens a reply or a patient's record in the panel, or closes it. */
+  open(what: { unread?: string; person?: string }) {
+    this.unread = what.unread ?? '';
+    this.person = what.person ?? '';
+    if (this.unread || this.person) this.tab = 'queue';
+    this.write();
+  }
+
   select(slot: string) {
     this.slot = slot;
+    this.unread = '';
+    this.person = '';
     this.confirming = '';
     if (slot) this.tab = 'queue';
     this.write();
@@ -56,6 +70,8 @@ export class View {
       this.slot = '';
       this.focus = '';
       this.search = '';
+      this.unread = '';
+      this.person = '';
     }
     Object.assign(this, what);
     this.write();
@@ -80,6 +96,10 @@ export class View {
     if (isDay(day)) this.day = day;
     this.practitioner = q.get('with') ?? '';
     this.slot = q.get('slot') ?? '';
+    const h = new URLSearchParams(location.hash.slice(1));
+    this.unread = h.get('unread') ?? '';
+    this.person = h.get('person') ?? '';
+    this.messages = h.has('messages');
   }
 
   write() {
@@ -89,6 +109,11 @@ export class View {
     if (this.day) q.set('day', this.day);
     if (this.practitioner && this.mode === 'week') q.set('with', this.practitioner);
     if (this.slot) q.set('slot', this.slot);
-    history.replaceState(null, '', `${location.pathname}?${q}`);
+    const h = new URLSearchParams();
+    if (this.unread) h.set('unread', this.unread);
+    if (this.person) h.set('person', this.person);
+    if (this.messages) h.set('messages', '');
+    const hash = h.size > 0 ? `#${h}` : '';
+    history.replaceState(null, '', `${location.pathname}?${q}${hash}`);
   }
 }

@@ -210,6 +210,8 @@ export const en: Catalogue = {
     total: (much) => `Time gained by the whole chain: ${much}.`,
   },
   panel: {
+    waiting: 'to read or to correct',
+    messages: 'Messages to patients',
     todo: 'To do in the EMR',
     label: 'Side panel',
     queue: 'To handle',
@@ -325,6 +327,7 @@ export const en: Catalogue = {
     no_answer: 'no receipt',
   },
   messageKind: {
+    note: 'note of the desk',
     offer: 'offer',
     reminder: 'reminder',
     finalising: 'being finalised',
@@ -335,6 +338,10 @@ export const en: Catalogue = {
   },
   channel: { sms: 'SMS', voice: 'call', email: 'e-mail', page: 'web page', desk: 'front desk' },
   obstacle: {
+    placed: 'has their appointment already',
+    claimed: 'said yes to another slot',
+    snoozed: 'snoozed',
+    no_contact: 'no contact works',
     not_waiting: 'no longer waiting',
     specialty: 'other specialty',
     practitioner: 'wants another practitioner',
@@ -361,6 +368,8 @@ export const en: Catalogue = {
     undone: 'cancellation undone',
   },
   event: {
+    unclear_answered: 'The front desk handled the reply.',
+    unclear: 'A reply could not be read.',
     opened: 'The slot was freed.',
     approved: 'The slot was approved.',
     wave: 'A wave left.',

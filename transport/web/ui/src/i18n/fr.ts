@@ -210,6 +210,8 @@ export const fr = {
     total: (much: string) => `Temps gagné par toute la chaîne\u00a0: ${much}.`,
   },
   panel: {
+    waiting: 'à lire ou à corriger',
+    messages: 'Messages aux patients',
     todo: 'À faire dans le DME',
     label: 'Panneau latéral',
     queue: 'À traiter',
@@ -325,6 +327,7 @@ export const fr = {
     no_answer: 'sans accusé',
   },
   messageKind: {
+    note: 'mot de l’accueil',
     offer: 'offre',
     reminder: 'rappel',
     finalising: 'en cours',
@@ -335,6 +338,10 @@ export const fr = {
   },
   channel: { sms: 'SMS', voice: 'appel', email: 'courriel', page: 'page web', desk: 'accueil' },
   obstacle: {
+    placed: 'a déjà son rendez-vous',
+    claimed: 'a déjà dit oui à une autre plage',
+    snoozed: 'en veille',
+    no_contact: 'aucune coordonnée ne fonctionne',
     not_waiting: 'n’attend plus',
     specialty: 'autre spécialité',
     practitioner: 'veut un autre professionnel',
@@ -361,6 +368,8 @@ export const fr = {
     undone: 'annulation défaite',
   },
   event: {
+    unclear_answered: 'L’accueil a traité la réponse.',
+    unclear: 'Une réponse n’a pas pu être lue.',
     opened: 'La plage a été libérée.',
     approved: 'La plage a été approuvée.',
     wave: 'Une vague est partie.',

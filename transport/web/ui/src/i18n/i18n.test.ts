@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { en as demoEn } from '../demo/en';
 import { fr as demoFr } from '../demo/fr';
+import { en as peopleEn } from '../people/en';
+import { fr as peopleFr } from '../people/fr';
 import { en } from './en';
 import { fr } from './fr';
 
@@ -22,6 +24,7 @@ const say = (l: Leaf): string => (typeof l === 'string' ? l : (l as (...a: numbe
 describe.each([
   ['desk', fr, en],
   ['demo', demoFr, demoEn],
+  ['people', peopleFr, peopleEn],
 ])('the catalogue of the %s', (_, french, english) => {
   const f = leaves(french);
   const e = leaves(english);
