@@ -449,6 +449,7 @@ export const en: Catalogue = {
     button: 'Shortcuts',
     letters: 'Single-key shortcuts',
     keys: {
+      messages: 'See the messages to patients',
       arrows: 'Move in the calendar',
       enter: 'Open the slot',
       escape: 'Close, go back',

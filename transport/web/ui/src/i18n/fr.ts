@@ -449,6 +449,7 @@ export const fr = {
     button: 'Raccourcis',
     letters: 'Raccourcis d’une seule touche',
     keys: {
+      messages: 'Voir les messages aux patients',
       arrows: 'Se déplacer dans le calendrier',
       enter: 'Ouvrir la plage',
       escape: 'Fermer, revenir',
