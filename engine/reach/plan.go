@@ -164,7 +164,11 @@ func (t *turn) call() {
 		return
 	}
 	if rang > 0 && t.reachable(t.Deliveries[last].Contact) {
-		t.queue(engine.MsgOffer, t.Deliveries[last].Contact, 2, t.now.Add(betweenCalls))
+		wait := betweenCalls
+		if d := t.Deliveries[last]; d.Status == Failed && d.Reason == engine.CarrierDown {
+			wait = againAfter / 2 // it never rang
+		}
+		t.queue(engine.MsgOffer, t.Deliveries[last].Contact, 2, t.now.Add(wait))
 	}
 }
 

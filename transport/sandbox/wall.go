@@ -275,6 +275,21 @@ func (w *Wall) person(id string) (phone string, ok bool) {
 	return t.Phone, true
 }
 
+// Items returns a copy of what one phone or mailbox has, oldest first, however many there are.
+func (w *Wall) Items(address string) []Item {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t := w.threads[w.owner[address]]
+	if t == nil {
+		return nil
+	}
+	items := slices.Clone(t.Items)
+	for i := range items {
+		items[i].Said = slices.Clone(items[i].Said)
+	}
+	return items
+}
+
 // Threads returns a copy of the threads, the newest word first.
 func (w *Wall) Threads() []Thread {
 	w.mu.Lock()

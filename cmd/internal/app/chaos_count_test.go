@@ -1,0 +1,240 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"relais/engine"
+	"relais/engine/reach"
+	"relais/engine/slot"
+	"relais/storage"
+	"relais/storage/bolt"
+	"relais/storage/seal"
+	"relais/transport/sandbox"
+)
+
+// chaosTally is what a run came to. Offers and their proofs are read from the store, what really
+// reached phones from the carriers.
+type chaosTally struct {
+	offers, valid, proved       int
+	excluded                    map[string]int
+	missed                      map[string]int
+	proofs                      []time.Duration
+	claims, kills               int
+	unknown                     int // messages whose outcome is unknown at the end
+	texts, calls                int // taken by the carriers for offers
+	duplicates, afterStop, late int
+	unfounded                   int // proven by text, and no carrier brought one
+}
+
+// chaosSlack is how long a request may be in the carrier's hands before it shows there.
+const chaosSlack = time.Second
+
+func (w *chaosWorld) tally() chaosTally {
+	w.t.Helper()
+	ctx := w.t.Context()
+	cfg := w.setup.config()
+	key, err := seal.Open(cfg.KeyFile)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	store, err := bolt.Open(cfg.Data, bolt.Options{Sealer: key})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() { _ = store.Close() }()
+	phones := map[engine.Phone][]sandbox.Item{}
+	for phone := range w.people {
+		phones[phone] = w.wall.Items(string(phone))
+	}
+	n := chaosTally{excluded: map[string]int{}, missed: map[string]int{}, kills: w.kills}
+	for _, c := range cfg.Clinics {
+		id := engine.ClinicID(c.ID)
+		claimed := map[engine.SlotID]time.Time{}
+		each(ctx, w.t, store, id, storage.KindSlot, func(s slot.State) {
+			events, err := store.Timeline(ctx, id, string(s.Slot.ID), 0, 10_000)
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			for _, e := range events {
+				if strings.Contains(string(e.Data), `"`+slot.EvClaimed+`"`) {
+					claimed[s.Slot.ID] = e.At
+					n.claims++
+				}
+			}
+		})
+		each(ctx, w.t, store, id, storage.KindOffer, func(of struct{ State reach.State }) {
+			w.offer(&n, of.State, claimed[of.State.Offer.Slot()], phones)
+		})
+		each(ctx, w.t, store, id, storage.KindPatient, func(p engine.Patient) {
+			for _, contact := range p.Contacts {
+				if contact.Channel == engine.SMS && !contact.OptedOut.IsZero() {
+					n.afterStop += afterStop(phones[contact.Phone], contact.OptedOut)
+				}
+			}
+		})
+	}
+	slices.Sort(n.proofs)
+	return n
+}
+
+func each[T any](ctx context.Context, t *testing.T, s storage.Store, c engine.ClinicID, k storage.Kind, f func(T)) {
+	t.Helper()
+	for after := ""; ; {
+		page, err := s.Scan(ctx, c, k, after, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, rec := range page {
+			var v T
+			if err := json.Unmarshal(rec.Data, &v); err != nil {
+				t.Fatal(err)
+			}
+			f(v)
+			after = rec.Key.ID
+		}
+		if len(page) == 0 {
+			return
+		}
+	}
+}
+
+// offer counts one offer.
+func (w *chaosWorld) offer(n *chaosTally, s reach.State, claimed time.Time, phones map[engine.Phone][]sandbox.Item) {
+	n.offers++
+	asked, delivered, answered := 0, 0, 0
+	var numbers []engine.Phone
+	for _, c := range s.Person.Contacts {
+		if slices.Contains(numbers, c.Phone) {
+			continue
+		}
+		numbers = append(numbers, c.Phone)
+		for _, it := range phones[c.Phone] {
+			about := it.Kind == "call" || slices.ContainsFunc(it.Links, func(l string) bool { return strings.HasSuffix(l, s.Token) })
+			if it.Mine || !about {
+				continue
+			}
+			asked++
+			switch {
+			case it.Kind == "call":
+				n.calls++
+				if len(it.Said) > 0 {
+					answered++
+				}
+			default:
+				n.texts++
+				if it.Status == "delivered" {
+					delivered++
+				}
+			}
+			if !claimed.IsZero() && it.At.After(claimed.Add(chaosSlack)) {
+				n.late++
+			}
+		}
+	}
+	n.duplicates += max(0, delivered-1) + max(0, answered-1)
+	for _, d := range s.Deliveries {
+		if d.Status == reach.Unknown {
+			n.unknown++
+		}
+	}
+	end := s.Started.Add(w.run.within)
+	switch {
+	case !s.Replied && s.Closed && s.ClosedAt.Before(end):
+		n.excluded[reach.Withdrawn]++
+	case s.Proven != "" && !s.ProvenAt.After(end):
+		n.valid++
+		n.proved++
+		n.proofs = append(n.proofs, s.ProvenAt.Sub(s.Started))
+		if s.Proven == engine.SMS && delivered == 0 {
+			n.unfounded++
+		}
+	default:
+		n.valid++
+		why := "never sent"
+		for _, d := range s.Deliveries {
+			why = fmt.Sprintf("%s %s %s", d.Channel, d.Status, d.Reason)
+		}
+		n.missed[why]++
+		for _, d := range s.Deliveries {
+			w.t.Logf("missed %s: %s %s %s try %d looks %d at %s ref %s", s.Offer, d.Channel, d.Status, d.Reason, d.Try, d.Looks, d.At.Sub(s.Started), d.Ref)
+		}
+	}
+}
+
+// afterStop counts what came to a phone after its person had opted out, but for the confirmation.
+func afterStop(items []sandbox.Item, at time.Time) int {
+	n, confirmed := 0, false
+	for _, it := range items {
+		if it.Mine || !it.At.After(at.Add(chaosSlack)) {
+			continue
+		}
+		if !confirmed && it.Kind == "sms" && len(it.Links) == 0 {
+			confirmed = true // or a second later than the store's time of it
+			continue
+		}
+		n++
+	}
+	return n
+}
+
+func (n chaosTally) reach() float64 { return 100 * float64(n.proved) / float64(max(1, n.valid)) }
+
+func (n chaosTally) percentile(p int) time.Duration {
+	if len(n.proofs) == 0 {
+		return 0
+	}
+	return n.proofs[min(len(n.proofs)-1, len(n.proofs)*p/100)].Round(10 * time.Millisecond)
+}
+
+// faults are what must not be; none in a run of what Relais promises.
+func (n chaosTally) faults(least float64) []string {
+	var bad []string
+	check := func(wrong bool, format string, args ...any) {
+		if wrong {
+			bad = append(bad, fmt.Sprintf(format, args...))
+		}
+	}
+	check(n.reach() < least, "reach is %.2f %%", n.reach())
+	check(n.duplicates > 0, "%d messages came twice", n.duplicates)
+	check(n.afterStop > 0, "%d messages came after the person had opted out", n.afterStop)
+	check(n.late > 0, "%d messages left after their slot was claimed", n.late)
+	check(n.unfounded > 0, "%d proofs are of texts that no phone has", n.unfounded)
+	return bad
+}
+
+func (n chaosTally) String() string {
+	var b strings.Builder
+	row := func(what string, format string, args ...any) {
+		fmt.Fprintf(&b, "| %s | %s |\n", what, fmt.Sprintf(format, args...))
+	}
+	row("offers", "%d", n.offers)
+	row("not counted: withdrawn before the time was over", "%d", n.excluded[reach.Withdrawn])
+	row("reach: proven / valid", "%d / %d = **%.2f %%**", n.proved, n.valid, n.reach())
+	row("to proof, p50 / p95 / p99", "%v / %v / %v", n.percentile(50), n.percentile(95), n.percentile(99))
+	row("texts / calls taken by carriers", "%d / %d", n.texts, n.calls)
+	row("slots claimed", "%d", n.claims)
+	row("messages for claimed slots that left after the claim", "%d", n.late)
+	row("duplicates", "%d", n.duplicates)
+	row("messages to people who had opted out", "%d", n.afterStop)
+	row("outcomes still unknown at the end", "%d", n.unknown)
+	row("process killed", "%d times", n.kills)
+	for _, why := range sortedKeys(n.missed) {
+		row("missed: "+why, "%d", n.missed[why])
+	}
+	return b.String()
+}
+
+func sortedKeys(m map[string]int) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
