@@ -331,7 +331,10 @@ func (d Delimiters) escape(s string) string {
 	return out.String()
 }
 
-// Add appends a segment; each value is a field, raw: made by Components, or plain text through Escape.
+// Escaped makes text safe as a field.
+func (m Message) Escaped(s string) string { return m.escape(s) }
+
+// Add appends a segment; each value is a field, raw: made by Components, or plain text through Escaped.
 func (m *Message) Add(name string, fields ...string) {
 	m.Segments = append(m.Segments, append(Segment{name}, fields...))
 }

@@ -95,3 +95,16 @@ func frame(message []byte) []byte {
 	out = append(out, message...)
 	return append(out, frameEnd, '\r')
 }
+
+// Frames reads the messages of a stream; see Frame.
+type Frames struct{ f *frames }
+
+// NewFrames makes a reader of the messages in r.
+func NewFrames(r io.Reader) *Frames { return &Frames{newFrames(r, func() {})} }
+
+// Next returns the next message without its frame. An error that is not the stream's own means that
+// what comes is not MLLP, or a message larger than MaxFrame.
+func (f *Frames) Next() ([]byte, error) { return f.f.next() }
+
+// Frame puts a message into a frame.
+func Frame(message []byte) []byte { return frame(message) }

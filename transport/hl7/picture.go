@@ -268,13 +268,14 @@ func (p *picture) change(a *appointment, e event, known bool) {
 			a.Lines, a.Live = e.lines, false // what it frees was not known; what is left is not told
 			return
 		}
+		marked := slices.ContainsFunc(e.named, func(o line) bool { return o.off })
 		a.Lines = slices.DeleteFunc(slices.Clone(a.Lines), func(l line) bool {
-			return slices.ContainsFunc(e.lines, func(o line) bool { return o.Person == l.Person })
+			return slices.ContainsFunc(e.named, func(o line) bool { return o.Person == l.Person && o.off == marked })
 		})
 	default: // S12, S13, S14, S19: the visit as it is now
 		a.Live = true
 		// One that says nothing of when and who leaves that as it was.
-		if len(e.lines) > 0 || !known {
+		if len(e.named)+len(e.lines) > 0 || !known {
 			a.Lines = stays
 		}
 	}
@@ -463,6 +464,9 @@ func (s *slot) before() engine.SlotFact {
 
 func (p *picture) appointmentFact(a *appointment) engine.AppointmentFact {
 	f := engine.AppointmentFact{Source: a.Source, Version: version(a.Seq), Live: a.Live, Booking: a.Booking}
+	if len(a.Lines) == 0 { // it takes nobody's time here any more
+		f.Live, f.Gone = false, true
+	}
 	for _, l := range a.Lines {
 		if f.Start.IsZero() || l.Start.Before(f.Start) {
 			f.Start = l.Start

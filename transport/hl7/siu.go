@@ -32,7 +32,8 @@ type event struct {
 	placer  string // SCH-1
 	filler  string // SCH-2
 	at      time.Time
-	lines   []line
+	lines   []line           // the people of the clinic whose time it takes, and when
+	named   []line           // everybody whom it names, also without a time
 	booking engine.BookingID // ours: the placer is one of our bookings
 }
 
@@ -76,7 +77,9 @@ func (r reader) event(m Message, arrived time.Time) (event, error) {
 	}
 	e.booking = bookingOf(m.Field(sch, 1))
 	var err error
-	e.lines, err = r.lines(m, sch, ends(e.trigger))
+	if e.named, err = r.lines(m, sch, ends(e.trigger)); err == nil {
+		e.lines = slices.DeleteFunc(slices.Clone(e.named), func(l line) bool { return l.Person == "" || l.Start.IsZero() })
+	}
 	return e, err
 }
 
@@ -137,22 +140,13 @@ func (r reader) lines(m Message, sch Segment, optional bool) ([]line, error) {
 		if len(lines) > maxLines {
 			return nil, fmt.Errorf("the message names more than %d people", maxLines)
 		}
-		lines = slices.DeleteFunc(lines, func(l line) bool { return l.Person == "" || l.Start.IsZero() })
-		if len(lines) == 0 && !optional && whole.start.IsZero() && !r.timed(m) {
+		timed := slices.ContainsFunc(lines, func(l line) bool { return !l.Start.IsZero() })
+		if !timed && !optional {
 			return nil, errors.New("the message does not say when: SCH-11, TQ1-7, AIS-4 and AIP-6 are empty")
 		}
 		return lines, nil
 	}
 	return nil, nil
-}
-
-func (r reader) timed(m Message) bool {
-	for _, s := range m.Segments {
-		if s[0] == "AIP" && !m.Field(s, 6).Empty() || s[0] == "AIS" && !m.Field(s, 4).Empty() || s[0] == "AIG" && !m.Field(s, 8).Empty() {
-			return true
-		}
-	}
-	return false
 }
 
 // visitTime is what SCH-11 or TQ1 say of the whole visit, and SCH-9 of its length.

@@ -1,0 +1,441 @@
+package hl7_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"relais/engine"
+	"relais/transport/hl7"
+	"relais/transport/sandbox"
+)
+
+// kept is a journal in memory.
+type kept struct {
+	mu      sync.Mutex
+	records map[string]hl7.Record
+}
+
+func (k *kept) Save(_ context.Context, c engine.ClinicID, records []hl7.Record) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, r := range records {
+		if r.Data == nil {
+			delete(k.records, string(c)+r.ID)
+		} else {
+			k.records[string(c)+r.ID] = r
+		}
+	}
+	return nil
+}
+
+func (k *kept) Load(_ context.Context, c engine.ClinicID, f func(hl7.Record) error) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for id, r := range k.records {
+		if strings.HasPrefix(id, string(c)) {
+			if err := f(r); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func montreal(t testing.TB) *time.Location {
+	t.Helper()
+	z, err := time.LoadLocation("America/Toronto")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return z
+}
+
+// round is a listener, a record system and the connector of clinic "derma" between them.
+type round struct {
+	t      testing.TB
+	system *sandbox.HL7System
+	c      *hl7.Connector
+	addr   string
+	nudged chan struct{}
+	events map[string]int
+	mu     sync.Mutex
+	slot   engine.Slot // freed
+	filler string      // of the visit that was cancelled
+}
+
+func newRound(t testing.TB, set func(*hl7.Config, *hl7.ListenerConfig)) *round {
+	t.Helper()
+	r := &round{t: t, nudged: make(chan struct{}, 1), events: map[string]int{}}
+	var err error
+	r.system, err = sandbox.NewHL7System(sandbox.HL7Clinic{
+		ID: "derma", Sender: hl7.Party{Application: "SCHED", Facility: "DERMA"}, Receiver: hl7.Party{Application: "RELAIS"}, Zone: montreal(t),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.system.Close)
+	quiet := slog.New(slog.DiscardHandler)
+	cfg := hl7.Config{
+		Clinic: "derma", Zone: montreal(t), Journal: &kept{records: map[string]hl7.Record{}},
+		Sender: hl7.Party{Application: "SCHED", Facility: "DERMA"}, Receiver: hl7.Party{Application: "RELAIS"},
+		SendTo: r.system.Addr(), Practitioners: map[string]engine.PractitionerID{"D7": "gagnon"}, Places: map[string]engine.PlaceID{"PARC": "parc"},
+		Nudge: func() {
+			select {
+			case r.nudged <- struct{}{}:
+			default:
+			}
+		}, Log: quiet,
+	}
+	lc := hl7.ListenerConfig{Log: quiet, Observe: func(_ engine.ClinicID, event string) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.events[event]++
+	}}
+	if set != nil {
+		set(&cfg, &lc)
+	}
+	if r.c, err = hl7.New(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.c.Close)
+	l := hl7.NewListener(lc)
+	if err := l.Add(r.c); err != nil {
+		t.Fatal(err)
+	}
+	listen, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = l.Serve(listen) }()
+	t.Cleanup(l.Close)
+	r.addr = listen.Addr().String()
+	r.system.SendTo(r.addr)
+	return r
+}
+
+func (r *round) count(event string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.events[event]
+}
+
+// free makes a visit and cancels it, and reads its slot.
+func (r *round) free() {
+	r.t.Helper()
+	start := time.Now().Add(48 * time.Hour).Truncate(time.Hour)
+	var err error
+	if r.filler, err = r.system.Book(r.t.Context(), "derma", "D7", "PARC", start, start.Add(20*time.Minute)); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := r.system.Cancel(r.t.Context(), "derma", r.filler); err != nil {
+		r.t.Fatal(err)
+	}
+	obs, err := r.c.Snapshot(r.t.Context(), start.Add(-time.Hour), start.Add(time.Hour))
+	if err != nil || len(obs.Slots) != 1 {
+		r.t.Fatalf("%+v %v", obs, err)
+	}
+	f := obs.Slots[0]
+	r.slot = engine.Slot{ID: "s", Clinic: "derma", Source: f.Source, Practitioner: f.Practitioner, Place: f.Place, Start: f.Start, End: f.End}
+	if got := r.status(); got != engine.SlotFree {
+		r.t.Fatalf("the slot is %s", got)
+	}
+}
+
+func (r *round) status() engine.SlotStatus {
+	r.t.Helper()
+	obs, err := r.c.Read(r.t.Context(), r.slot.Source)
+	if err != nil || len(obs.Slots) != 1 {
+		r.t.Fatalf("%+v %v", obs, err)
+	}
+	return obs.Slots[0].Status
+}
+
+func (r *round) book(id engine.BookingID) (engine.Booked, error) {
+	return r.c.Book(r.t.Context(), engine.Booking{ID: id, Slot: r.slot, Patient: "TREM1^^^CH^MR"})
+}
+
+func fault(err error) engine.DMEFault {
+	if f, ok := errors.AsType[*engine.DMEFailure](err); ok {
+		return f.Fault
+	}
+	return ""
+}
+
+// However a record system answers, a booking is made once, and what it sends of it is no stranger.
+func TestBook(t *testing.T) {
+	for name, manner := range map[string]sandbox.HL7Manner{
+		"answers": sandbox.HL7Answers, "later": sandbox.HL7Later, "shows": sandbox.HL7Shows,
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRound(t, nil)
+			r.free()
+			r.system.Behave(manner)
+			first, err := r.book("relais-1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			again, err := r.book("relais-1")
+			if err != nil || again != first {
+				t.Errorf("%v and then %v %v", first, again, err)
+			}
+			visits := r.system.Visits("derma")
+			if len(visits) != 1 || visits[0].Placer != "relais-1" || visits[0].Patient != "TREM1" || visits[0].Person != "D7" || !visits[0].Start.Equal(r.slot.Start) {
+				t.Fatalf("%+v", visits)
+			}
+			if _, err := r.book("relais-2"); fault(err) != engine.DMEConflict {
+				t.Errorf("a second booking: %v", err)
+			}
+			obs, err := r.c.Read(t.Context(), r.slot.Source)
+			if err != nil || len(obs.Appointments) != 1 || obs.Appointments[0].Booking != "relais-1" || obs.Appointments[0].Source != first.Appointment {
+				t.Errorf("%+v %v", obs, err)
+			}
+			if err := r.c.Cancel(t.Context(), first.Appointment); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.c.Cancel(t.Context(), first.Appointment); err != nil {
+				t.Errorf("cancelled twice: %v", err)
+			}
+			if n := len(r.system.Visits("derma")); n != 0 || r.status() != engine.SlotFree {
+				t.Errorf("%d visits; the slot is %s", n, r.status())
+			}
+		})
+	}
+}
+
+// An answer that is lost leaves it open whether the booking was made; the second try finds out.
+func TestBookWhoseAnswerIsLost(t *testing.T) {
+	r := newRound(t, func(c *hl7.Config, _ *hl7.ListenerConfig) { c.Answer = 100 * time.Millisecond })
+	r.free()
+	r.system.Behave(sandbox.HL7Silent)
+	if _, err := r.book("relais-1"); fault(err) != engine.DMEUnreachable {
+		t.Fatalf("%v", err)
+	}
+	r.system.Behave(sandbox.HL7Answers)
+	if _, err := r.book("relais-1"); err != nil {
+		t.Fatal(err)
+	}
+	if visits := r.system.Visits("derma"); len(visits) != 1 {
+		t.Errorf("%+v", visits)
+	}
+}
+
+func TestBookRefused(t *testing.T) {
+	r := newRound(t, nil)
+	r.free()
+	r.system.Behave(sandbox.HL7Refuses)
+	if _, err := r.book("relais-1"); fault(err) != engine.DMEConflict {
+		t.Fatalf("%v", err)
+	}
+	if got := r.status(); got == engine.SlotFree {
+		t.Error("a slot that the record system refused is still offered")
+	}
+}
+
+func TestLinkDown(t *testing.T) {
+	r := newRound(t, nil)
+	r.free()
+	r.system.Close()
+	if _, err := r.book("relais-1"); fault(err) != engine.DMEUnreachable {
+		t.Errorf("%v", err)
+	}
+	if _, err := r.c.Snapshot(t.Context(), time.Now(), time.Now().Add(time.Hour)); fault(err) != engine.DMEUnreachable {
+		t.Errorf("a look: %v", err)
+	}
+}
+
+func TestChecked(t *testing.T) {
+	r := newRound(t, nil)
+	r.free()
+	var got []string
+	r.c.Check(t.Context(), true, func(s engine.CheckStep) { got = append(got, fmt.Sprint(s.Name, " ", s.Verdict)) })
+	if want := "messages ok, reach ok, request ok"; strings.Join(got, ", ") != want {
+		t.Errorf("%v, want %s", got, want)
+	}
+	weak := 0
+	for _, m := range r.c.Modes() {
+		if m.Weak {
+			weak++
+		}
+	}
+	if weak < 2 {
+		t.Error("HL7 is not said to be weaker than an interface that can be read")
+	}
+}
+
+// dial connects to the listener as a stranger.
+func (r *round) dial() net.Conn {
+	r.t.Helper()
+	conn, err := (&net.Dialer{}).DialContext(r.t.Context(), "tcp", r.addr)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	return conn
+}
+
+func answer(t testing.TB, in *hl7.Frames) (code, text string) {
+	t.Helper()
+	b, err := in.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := hl7.Parse(b, hl7.UTF8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	msa := m.First("MSA")
+	return m.Field(msa, 1).Text(1), m.Field(msa, 3).Text(1)
+}
+
+func siu(control, extra string) string {
+	return "MSH|^~\\&|SCHED|DERMA|RELAIS||20261123080000||SIU^S12|" + control + "|P|2.3.1" + extra + "\rSCH||v1|||||||20||^^^20301201090000\rAIP|1||D7\r"
+}
+
+func TestAcknowledgments(t *testing.T) {
+	for extra, want := range map[string]string{
+		"":             "AA",
+		"|||AL|NE":     "CA",
+		"|||NE|AL":     "AA",
+		"|||AL|AL":     "CA AA",
+		"|||ER|SU":     "AA",
+		"|||AL":        "CA",
+		"|||NE|NE":     "",
+		"||||AL":       "AA",
+		"|||SU|ER":     "CA",
+		"|||never|too": "",
+	} {
+		r := newRound(t, nil)
+		conn := r.dial()
+		in := hl7.NewFrames(conn)
+		// The message after it is answered in original mode, so silence shows.
+		_, _ = conn.Write(append(hl7.Frame([]byte(siu("1", extra))), hl7.Frame([]byte(siu("2", "")))...))
+		var got []string
+		for {
+			b, err := in.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, _ := hl7.Parse(b, hl7.UTF8)
+			msa := m.First("MSA")
+			if m.Field(msa, 2).Text(1) == "2" {
+				break
+			}
+			if head := m.First("MSH"); m.Field(head, 3).Text(1) != "RELAIS" || m.Field(head, 5).Text(1) != "SCHED" || m.Field(head, 6).Text(1) != "DERMA" {
+				t.Errorf("the answer goes from and to %q", head)
+			}
+			got = append(got, m.Field(msa, 1).Text(1))
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("MSH-13 to 16 %q are answered %v, want %s", extra, got, want)
+		}
+	}
+}
+
+func TestUnknownSender(t *testing.T) {
+	r := newRound(t, nil)
+	conn := r.dial()
+	_, _ = conn.Write(hl7.Frame([]byte(strings.Replace(siu("1", ""), "DERMA", "OTHER", 1))))
+	if code, text := answer(t, hl7.NewFrames(conn)); code != "AR" || !strings.Contains(text, "No clinic") {
+		t.Errorf("%s %q", code, text)
+	}
+	if r.count(hl7.Unknown) != 1 {
+		t.Error("it was not counted")
+	}
+}
+
+// What one connection sends costs that connection, and nobody else.
+func TestFloods(t *testing.T) {
+	for name, c := range map[string]struct {
+		send  string
+		event string
+	}{
+		"bytes":        {strings.Repeat("GET / HTTP/1.1\r\n", 1000), hl7.Flood},
+		"frames":       {strings.Repeat("\x0bgarbage\x1c\r", 1000), hl7.Flood},
+		"of strangers": {strings.Repeat(string(hl7.Frame([]byte(strings.Replace(siu("1", ""), "DERMA", "OTHER", 1)))), 100), hl7.Flood},
+		"one message":  {"\x0b" + strings.Repeat("x", hl7.MaxFrame+64<<10), hl7.TooLarge},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRound(t, nil)
+			conn := r.dial()
+			go func() { _, _ = conn.Write([]byte(c.send)) }()
+			in := hl7.NewFrames(conn)
+			for {
+				if _, err := in.Next(); err != nil {
+					if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
+						t.Fatal("the connection was not closed")
+					}
+					break
+				}
+			}
+			if r.count(c.event) != 1 {
+				t.Errorf("%v", r.events)
+			}
+			r.free() // another connection is served
+		})
+	}
+}
+
+// 100 MB in one message: refused with a sentence, and no more than MaxFrame of it is held.
+func TestHugeMessage(t *testing.T) {
+	r := newRound(t, nil)
+	conn := r.dial()
+	go func() {
+		part := []byte(strings.Repeat("x", 1<<20))
+		_, _ = conn.Write([]byte("\x0b" + siu("1", "") + "NTE|1||"))
+		for range 100 {
+			if _, err := conn.Write(part); err != nil {
+				return
+			}
+		}
+	}()
+	if code, text := answer(t, hl7.NewFrames(conn)); code != "AR" || !strings.Contains(text, "larger than") {
+		t.Errorf("%s %q", code, text)
+	}
+}
+
+func TestConnectionsAreLimited(t *testing.T) {
+	r := newRound(t, func(_ *hl7.Config, l *hl7.ListenerConfig) { l.PerHost = 1 })
+	first := r.dial()
+	_, _ = first.Write(hl7.Frame([]byte(siu("1", ""))))
+	if code, _ := answer(t, hl7.NewFrames(first)); code != "AA" {
+		t.Fatal(code)
+	}
+	second := r.dial()
+	if _, err := hl7.NewFrames(second).Next(); err == nil {
+		t.Error("a second connection is served")
+	}
+	if r.count(hl7.TooMany) != 1 {
+		t.Error("it was not counted")
+	}
+}
+
+// BenchmarkDetection measures from the record system's cancellation, over a real connection, to the
+// nudge after which a look shows the slot free.
+func BenchmarkDetection(b *testing.B) {
+	r := newRound(b, nil)
+	start := time.Now().Add(48 * time.Hour).Truncate(time.Hour)
+	for i := range b.N {
+		b.StopTimer()
+		at := start.Add(time.Duration(i) * time.Hour)
+		filler, err := r.system.Book(b.Context(), "derma", "D7", "PARC", at, at.Add(20*time.Minute))
+		if err != nil {
+			b.Fatal(err)
+		}
+		for len(r.nudged) > 0 {
+			<-r.nudged
+		}
+		b.StartTimer()
+		if err := r.system.Cancel(b.Context(), "derma", filler); err != nil {
+			b.Fatal(err)
+		}
+		<-r.nudged
+	}
+}
