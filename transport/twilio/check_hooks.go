@@ -48,6 +48,11 @@ func (c *checks) of(check string) []string {
 	return slices.Clone(c.seen[check])
 }
 
+func (h *hooks) mountChecks(mux *http.ServeMux) {
+	mux.HandleFunc("POST /hooks/twilio/check/{check}", h.signed(h.check))
+	mux.HandleFunc("POST /hooks/twilio/check/{check}/voice", h.signed(h.checkVoice))
+}
+
 // seen is what a check is told: the statuses that came, in order.
 type seen struct {
 	Relais bool     `json:"relais"` // it is Relais that answers

@@ -69,6 +69,34 @@ type hooks struct {
 // Hooks returns the handler of everything under /hooks/twilio/. Only requests that Twilio signed
 // for exactly this URL and body reach the backend; the others get 403.
 func Hooks(cfg HooksConfig, b Backend) (http.Handler, error) {
+	h, err := newHooks(cfg, b)
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /hooks/twilio/sms", h.signed(h.text))
+	mux.HandleFunc("POST /hooks/twilio/status/{attempt}", h.signed(h.status))
+	mux.HandleFunc("POST /hooks/twilio/amd/{attempt}", h.signed(h.machine))
+	mux.HandleFunc("POST /hooks/twilio/voice/{attempt}", h.signed(h.voice))
+	mux.HandleFunc("POST /hooks/twilio/voice/{attempt}/digits", h.signed(h.digits))
+	mux.HandleFunc("POST /hooks/twilio/voice/{attempt}/dialed", h.signed(h.dialed))
+	h.mountChecks(mux)
+	return mux, nil
+}
+
+// CheckHooks takes nothing but the webhooks of checks, for a process that only checks; heard says
+// which came in.
+func CheckHooks(cfg HooksConfig) (handler http.Handler, heard func(check string) []string, err error) {
+	h, err := newHooks(cfg, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	mux := http.NewServeMux()
+	h.mountChecks(mux)
+	return mux, h.checks.of, nil
+}
+
+func newHooks(cfg HooksConfig, b Backend) (*hooks, error) {
 	cfg.PublicBase = strings.TrimRight(cfg.PublicBase, "/")
 	h := &hooks{backend: b}
 	for _, a := range cfg.Accounts {
@@ -94,16 +122,7 @@ func Hooks(cfg HooksConfig, b Backend) (http.Handler, error) {
 		cfg.Now = time.Now
 	}
 	h.cfg = cfg
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST /hooks/twilio/sms", h.signed(h.text))
-	mux.HandleFunc("POST /hooks/twilio/status/{attempt}", h.signed(h.status))
-	mux.HandleFunc("POST /hooks/twilio/amd/{attempt}", h.signed(h.machine))
-	mux.HandleFunc("POST /hooks/twilio/voice/{attempt}", h.signed(h.voice))
-	mux.HandleFunc("POST /hooks/twilio/voice/{attempt}/digits", h.signed(h.digits))
-	mux.HandleFunc("POST /hooks/twilio/voice/{attempt}/dialed", h.signed(h.dialed))
-	mux.HandleFunc("POST /hooks/twilio/check/{check}", h.signed(h.check))
-	mux.HandleFunc("POST /hooks/twilio/check/{check}/voice", h.signed(h.checkVoice))
-	return mux, nil
+	return h, nil
 }
 
 // hook is one signed request.

@@ -37,6 +37,7 @@ Examples:
   relais config check relais.yaml          say every mistake in a configuration
   relais wording preview relais.yaml       every message as a patient gets it
   relais dme check derma --config relais.yaml   try every step with a clinic's record system
+  relais channel check --config relais.yaml --text +15145550123   send a test text and report every hop
   relais serve --config relais.yaml        run it for real
   RELAIS_LOG_LEVEL=debug relais serve --config relais.yaml
 
@@ -50,6 +51,7 @@ type commands struct {
 	Simulate simulateCommand `cmd:"" help:"Play policies against made-up patients and compare them."`
 	Config   configCommand   `cmd:"" help:"Look at a configuration."`
 	DME      dmeCommand      `cmd:"" name:"dme" help:"Try the connection to a clinic's record system."`
+	Channel  channelCommand  `cmd:"" help:"Look at the channels to patients."`
 	Wording  wordingCommand  `cmd:"" help:"List, check and preview what patients are told."`
 	Openapi  openapiCommand  `cmd:"" name:"openapi" help:"Print the OpenAPI 3.1 description of the HTTP API."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
