@@ -75,9 +75,12 @@ func startMailpit(t *testing.T) *mailpit {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	t.Cleanup(func() { _ = <-ended }) // the test's context has ended by then
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		close(ended)
+	}()
+	t.Cleanup(func() { <-ended }) // the test's context has ended by then
 	look := time.NewTicker(20 * time.Millisecond)
 	defer look.Stop()
 	deadline := time.After(30 * time.Second)
@@ -89,9 +92,8 @@ func startMailpit(t *testing.T) *mailpit {
 			}
 		}
 		select {
-		case err := <-ended:
-			ended <- err
-			t.Fatalf("mailpit ended: %v\n%s", err, log.String())
+		case <-ended:
+			t.Fatalf("mailpit ended:\n%s", log.String())
 		case <-deadline:
 			t.Fatal("mailpit does not answer")
 		case <-look.C:

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/emersion/go-message"
 	_ "github.com/emersion/go-message/charset" // the charsets that people's programs write
@@ -148,6 +149,11 @@ var refForm = regexp.MustCompile(`^<[!-;=?-~]{3,250}>$`)
 
 // clip makes a subject short and one line.
 func clip(subject string) string {
-	r := []rune(strings.Join(strings.Fields(subject), " "))
+	r := []rune(strings.TrimSpace(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, subject)))
 	return string(r[:min(len(r), maxSubject)])
 }

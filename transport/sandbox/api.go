@@ -49,6 +49,7 @@ type Item struct {
 	HTML    string    `json:"html,omitempty"`     // of a mail; shown in a sandboxed frame
 	Links   []string  `json:"links,omitempty"`    // found in the text
 	ReplyTo string    `json:"reply_to,omitempty"` // of a mail: where an answer goes
+	Leave   string    `json:"leave,omitempty"`    // of a mail: where one click unsubscribes (RFC 8058)
 	Status  string    `json:"status"`             // queued, sent, delivered, failed; calls: ringing, live, ended, missed
 	Said    []Line    `json:"said,omitempty"`     // of a call, what was said and pressed
 }

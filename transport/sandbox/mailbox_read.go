@@ -10,6 +10,7 @@ import (
 	"mime/quotedprintable"
 	"net/mail"
 	"net/textproto"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 )
@@ -18,6 +19,8 @@ const (
 	maxParts  = 20
 	maxNested = 5
 )
+
+var oneClick = regexp.MustCompile(`https?://[^\s<>]+`)
 
 var errMail = errors.New("sandbox: not a mail")
 
@@ -36,6 +39,9 @@ func readMail(r io.Reader) (Item, error) {
 	it := Item{ID: newSID("EM"), Kind: "email", Subject: subject, Status: "delivered"}
 	if to, err := mail.ParseAddress(m.Header.Get("Reply-To")); err == nil {
 		it.ReplyTo = to.Address
+	}
+	if m.Header.Get("List-Unsubscribe-Post") == "List-Unsubscribe=One-Click" {
+		it.Leave = oneClick.FindString(m.Header.Get("List-Unsubscribe"))
 	}
 	p := &parts{item: &it, left: maxParts}
 	if err := p.read(textproto.MIMEHeader(m.Header), m.Body, 0); err != nil {

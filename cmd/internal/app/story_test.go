@@ -182,6 +182,10 @@ func TestMailConfirms(t *testing.T) {
 	if link == "" {
 		t.Fatalf("the mail has no link: %v", m.item.Links)
 	}
+	eventually(t, "all mails are reported on", func() bool {
+		return p.metric("relais_mail_in_total", `what="delivered"`)+p.metric("relais_mail_in_total", `what="bounced"`) >=
+			p.metric("relais_deliveries_total", `channel="email"`)
+	})
 	before := p.cards("famille")
 	for range 3 {
 		status, header, page := p.do("GET", link, nil)

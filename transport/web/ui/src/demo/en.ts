@@ -22,6 +22,8 @@ export const en: DemoCatalogue = {
   filter: 'Find a person',
   write: (who) => `Write as ${who}`,
   placeholder: 'Reply by SMS…',
+  mailPlaceholder: 'Reply to the e-mail…',
+  writeMail: (who) => `Reply to the e-mail as ${who}`,
   send: 'Send',
   answer: 'Answer',
   hangup: 'Hang up',

@@ -22,6 +22,8 @@ export const fr = {
   filter: 'Chercher une personne',
   write: (who: string) => `Écrire comme ${who}`,
   placeholder: 'Répondre par SMS…',
+  mailPlaceholder: 'Répondre au courriel…',
+  writeMail: (who: string) => `Répondre au courriel comme ${who}`,
   send: 'Envoyer',
   answer: 'Répondre',
   hangup: 'Raccrocher',

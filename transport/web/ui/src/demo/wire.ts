@@ -14,6 +14,7 @@ export interface Item {
   text: string;
   html?: string;
   links?: string[] | null;
+  reply_to?: string;
   status: string;
   said?: Line[] | null;
 }
