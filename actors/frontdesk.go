@@ -278,6 +278,11 @@ func (r *Relais) Enrol(ctx context.Context, id engine.ClinicID, _ engine.UserID,
 		ID: engine.PatientID("p-" + strings.ToLower(rand.Text()[:16])), Clinic: id,
 		Given: in.Given, Family: in.Family, Lang: in.Lang, Source: in.Source,
 	}
+	if in.Born != "" {
+		if p.Born, err = time.Parse(time.DateOnly, in.Born); err != nil || p.Born.After(now) || p.Born.Year() < 1890 {
+			return desk.Person{}, engine.Errorf(engine.Invalid, "the date of birth is not one; write it like 1958-03-21")
+		}
+	}
 	for _, ch := range in.Channels {
 		contact := engine.Contact{Channel: ch, Consent: now, Proof: in.Proof}
 		switch ch {
@@ -295,6 +300,7 @@ func (r *Relais) Enrol(ctx context.Context, id engine.ClinicID, _ engine.UserID,
 	e := engine.Entry{
 		ID: engine.EntryID("e-" + strings.ToLower(rand.Text()[:16])), Clinic: c.ID, Patient: p.ID, Status: engine.Waiting,
 		Specialty: in.Specialty, Practitioners: in.Practitioners, Windows: in.Windows, Class: in.Class,
+		Places: in.Places, Home: in.Home, RadiusKm: in.RadiusKm,
 		Notice: time.Duration(in.NoticeMinutes) * time.Minute, Joined: now,
 	}
 	if err := r.Add(ctx, []engine.Patient{p}, []engine.Entry{e}); err != nil {

@@ -67,6 +67,7 @@ type clinic struct {
 	engine.Clinic
 	zone     *time.Location
 	points   map[engine.PlaceID]engine.Point
+	staff    map[engine.PractitionerID]*engine.Practitioner
 	dme      DME
 	boss     system.Ref // the clinic actor
 	sync     system.Ref // the dme actor
@@ -139,9 +140,12 @@ func New(opt Options) (*Relais, error) {
 		if err != nil {
 			return nil, fmt.Errorf("clinic %s: time zone %q is not known: %w", ec.ID, ec.Zone, err)
 		}
-		c := &clinic{Clinic: ec, zone: zone, points: map[engine.PlaceID]engine.Point{}, unread: newUnread(), dme: opt.DMEs[ec.ID]}
+		c := &clinic{Clinic: ec, zone: zone, points: map[engine.PlaceID]engine.Point{}, staff: map[engine.PractitionerID]*engine.Practitioner{}, unread: newUnread(), dme: opt.DMEs[ec.ID]}
 		if c.dme == nil {
 			return nil, fmt.Errorf("clinic %s has no record system", ec.ID)
+		}
+		for i := range ec.Practitioners {
+			c.staff[ec.Practitioners[i].ID] = &ec.Practitioners[i]
 		}
 		for _, p := range ec.Places {
 			c.points[p.ID] = p.Point

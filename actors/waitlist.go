@@ -294,6 +294,11 @@ func (w *waitlist) obstacle(c *clinic, s engine.Slot, asked map[engine.PatientID
 	if !ok {
 		return match.NotWaiting
 	}
+	if by := c.staff[s.Practitioner]; by != nil {
+		if o := match.Serves(by, &p.value, s.Start.In(c.zone)); o != "" {
+			return o
+		}
+	}
 	v := reach.May(p.value, s.Start, now, c.personZone(p.value), c.Policy)
 	if !v.OK {
 		return match.Obstacle(v.Obstacle)

@@ -37,6 +37,14 @@ type Practitioner struct {
 	ID        PractitionerID `json:"id"`
 	Name      string         `json:"name"`
 	Specialty Specialty      `json:"specialty"`
+	Langs     []Lang         `json:"langs,omitempty"` // served; empty: any
+	Ages      *Ages          `json:"ages,omitempty"`  // of the patients seen; nil: any
+}
+
+// Ages is a range of whole years on the day of the appointment, both included.
+type Ages struct {
+	From  int `json:"from"`
+	Until int `json:"until"`
 }
 
 // Place is where care is given.

@@ -91,6 +91,7 @@ type Patient struct {
 	Given    string    `json:"given"`
 	Family   string    `json:"family"`
 	Lang     Lang      `json:"lang"`
+	Born     time.Time `json:"born,omitzero"`   // the day, at midnight UTC; zero: not known
 	Zone     string    `json:"zone,omitempty"`  // IANA; empty: the clinic's
 	Hours    *Hours    `json:"hours,omitempty"` // nil: the clinic policy's hours
 	Contacts []Contact `json:"contacts"`        // in the patient's order of preference

@@ -298,6 +298,12 @@ type Enrolment struct {
 	Specialty     engine.Specialty        `json:"specialty" minLength:"1"`
 	Practitioners []engine.PractitionerID `json:"practitioners,omitempty"`
 	Windows       []engine.Window         `json:"windows,omitempty"`
+	Availability  string                  `json:"availability,omitempty" doc:"instead of windows, in words: mardi matin, jeudi après 15 h" maxLength:"500"`
+	Places        []engine.PlaceID        `json:"places,omitempty" doc:"only these; none: any, within radius_km of the postal code"`
+	PostalCode    string                  `json:"postal_code,omitempty" doc:"of the home; only the middle of its first three characters is kept" maxLength:"10"`
+	RadiusKm      float64                 `json:"radius_km,omitempty" doc:"how far from there, as the crow flies" minimum:"0" maximum:"1000"`
+	Home          *engine.Point           `json:"-"` // from the postal code
+	Born          string                  `json:"born,omitempty" doc:"date of birth, needed for practitioners who see some ages only" format:"date"`
 	NoticeMinutes int                     `json:"notice_minutes,omitempty" minimum:"0" maximum:"20160"`
 	Class         int                     `json:"class,omitempty" minimum:"0" maximum:"9"`
 }

@@ -78,6 +78,25 @@ func (a *ask) obstacle(r *record) Obstacle {
 
 var nothingMore more
 
+// Serves says why a practitioner does not see a patient; "" means that they do. Where ages are
+// limited, somebody whose date of birth is not known is not asked.
+func Serves(by *engine.Practitioner, p *engine.Patient, at time.Time) Obstacle {
+	if len(by.Langs) > 0 && !slices.Contains(by.Langs, p.Lang) {
+		return Language
+	}
+	if by.Ages == nil {
+		return ""
+	}
+	years := at.Year() - p.Born.Year()
+	if at.Month() < p.Born.Month() || (at.Month() == p.Born.Month() && at.Day() < p.Born.Day()) {
+		years--
+	}
+	if p.Born.IsZero() || years < by.Ages.From || years > by.Ages.Until {
+		return Age
+	}
+	return ""
+}
+
 // available reports whether the whole slot lies inside one of the windows.
 func (a *ask) available(windows []engine.Window) bool {
 	for _, w := range windows {

@@ -45,6 +45,9 @@ const (
 	Dates        Obstacle = "dates"
 	Notice       Obstacle = "notice"
 	Current      Obstacle = "current" // has an appointment that is as early
+	// Known to Serves.
+	Language Obstacle = "language" // the practitioner does not speak it
+	Age      Obstacle = "age"      // outside those the practitioner sees, or not known
 	// What NotWaiting can mean, for those who know the entry's status.
 	Placed  Obstacle = "placed"
 	Claimed Obstacle = "claimed"

@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"relais/engine"
+	"relais/engine/availability"
 	"relais/engine/desk"
 )
 
@@ -102,6 +103,20 @@ type waitlistSearch struct {
 		After  string `json:"after,omitempty" maxLength:"128" doc:"next of the page before"`
 		Limit  int    `json:"limit,omitempty" minimum:"1" maximum:"200" default:"50"`
 	} `nameHint:"WaitlistSearch"`
+}
+
+type availabilityRequest struct {
+	ClinicPath
+	Body struct {
+		Text string      `json:"text" maxLength:"500" doc:"for example: mardi matin, jeudi après 15 h"`
+		Lang engine.Lang `json:"lang" enum:"fr,en" doc:"of what is said back"`
+	} `nameHint:"AvailabilityText"`
+}
+
+// Availability is when somebody can come, as it was understood.
+type Availability struct {
+	Windows []engine.Window `json:"windows" doc:"none: any time"`
+	Said    string          `json:"said" doc:"the same in words; empty for any time"`
 }
 
 type enrolRequest struct {
@@ -322,6 +337,15 @@ func (s *Server) waitlistCalls(api huma.API) {
 	search := operation(http.MethodPost, "/clinics/{clinic}/waitlist/search", "searchWaitlist", "Search the waitlist", "A POST, so that the name that is looked for stays out of URLs and so out of the logs of proxies.")
 	register(s, api, search, func(ctx context.Context, q *waitlistSearch) (*reply[People], error) {
 		return page(ctx, q.id(), q.Body.Search, q.Body.After, q.Body.Limit)
+	})
+
+	when := operation(http.MethodPost, "/clinics/{clinic}/waitlist/availability", "readAvailability", "Read when somebody can come", "In their own words, French or English; what was understood is said back.")
+	register(s, api, when, func(_ context.Context, q *availabilityRequest) (*reply[Availability], error) {
+		windows, err := availability.Parse(q.Body.Text)
+		if err != nil {
+			return nil, err
+		}
+		return &reply[Availability]{Body: Availability{Windows: append([]engine.Window{}, windows...), Said: availability.Describe(windows, q.Body.Lang)}}, nil
 	})
 
 	enrol := operation(http.MethodPost, "/clinics/{clinic}/waitlist", "enrol", "Add a patient", "A new patient with one wish.")

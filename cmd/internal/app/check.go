@@ -312,6 +312,9 @@ func (c *checker) staff(at string, cl *ClinicConfig) {
 		if p.ID == "" || p.Name == "" || p.Specialty == "" {
 			c.say(setting, "needs id, name and specialty.")
 		}
+		for _, lang := range p.Langs {
+			c.oneOf(setting+".langs", lang, string(engine.French), string(engine.English))
+		}
 		if ids["p "+p.ID] {
 			c.say(setting, "has the id %q of another one above.", p.ID)
 		}

@@ -87,9 +87,11 @@ type PolicyConfig struct {
 
 // PractitionerConfig names somebody whose time is booked.
 type PractitionerConfig struct {
-	ID        string `yaml:"id"`
-	Name      string `yaml:"name"`
-	Specialty string `yaml:"specialty"`
+	ID        string   `yaml:"id"`
+	Name      string   `yaml:"name"`
+	Specialty string   `yaml:"specialty"`
+	Langs     []string `yaml:"langs"` // served; empty: any
+	Ages      Ages     `yaml:"ages"`  // of the patients seen, for example 0-17; empty: any
 }
 
 // PlaceConfig names a place of care.
@@ -139,8 +141,12 @@ func (c *ClinicConfig) Clinic() engine.Clinic {
 	}
 	for _, p := range c.Practitioners {
 		clinic.Practitioners = append(clinic.Practitioners, engine.Practitioner{
-			ID: engine.PractitionerID(p.ID), Name: p.Name, Specialty: engine.Specialty(p.Specialty),
+			ID: engine.PractitionerID(p.ID), Name: p.Name, Specialty: engine.Specialty(p.Specialty), Ages: p.Ages.Ages,
 		})
+		for _, lang := range p.Langs {
+			last := &clinic.Practitioners[len(clinic.Practitioners)-1]
+			last.Langs = append(last.Langs, engine.Lang(lang))
+		}
 	}
 	for _, p := range c.Places {
 		clinic.Places = append(clinic.Places, engine.Place{
@@ -176,6 +182,7 @@ func (p *PolicyConfig) Policy() engine.Policy {
 var (
 	_ encoding.TextUnmarshaler = (*Duration)(nil)
 	_ encoding.TextUnmarshaler = (*Hours)(nil)
+	_ encoding.TextUnmarshaler = (*Ages)(nil)
 )
 
 // Duration is a time.Duration that a file may also give in days: "90s", "10m", "60d".
@@ -210,6 +217,25 @@ func (h *Hours) UnmarshalText(text []byte) error {
 		return fmt.Errorf("%q is not a time of day; write it as 08:00-21:00, the earlier hour first", text)
 	}
 	*h = Hours{From: f, Until: u}
+	return nil
+}
+
+// Ages is engine.Ages written as "0-17", or as "65-" without an upper limit.
+type Ages struct{ *engine.Ages }
+
+// UnmarshalText reads ages. Its error is the end of a sentence.
+func (a *Ages) UnmarshalText(text []byte) error {
+	const oldest = 150
+	low, high, ok := strings.Cut(strings.TrimSpace(string(text)), "-")
+	from, err := strconv.Atoi(strings.TrimSpace(low))
+	until := oldest
+	if high = strings.TrimSpace(high); high != "" && err == nil {
+		until, err = strconv.Atoi(high)
+	}
+	if !ok || err != nil || from < 0 || until < from || until > oldest {
+		return fmt.Errorf("%q is not a range of years; write it as 0-17, 18-64 or 65-", text)
+	}
+	a.Ages = &engine.Ages{From: from, Until: until}
 	return nil
 }
 

@@ -275,16 +275,16 @@ func demoClinics(opt DemoOptions) []ClinicConfig {
 	}
 	derma := clinic("dermatologie", "Clinique de dermatologie du Parc", "4200, avenue du Parc, Montréal", "+15145550142")
 	derma.Practitioners = []PractitionerConfig{
-		{"gagnon", "Dre Sophie Gagnon", "dermatology"},
-		{"nguyen", "Dr Minh Nguyen", "dermatology"},
-		{"roy", "Dre Claire Roy", "dermatology"},
+		{ID: "gagnon", Name: "Dre Sophie Gagnon", Specialty: "dermatology"},
+		{ID: "nguyen", Name: "Dr Minh Nguyen", Specialty: "dermatology"},
+		{ID: "roy", Name: "Dre Claire Roy", Specialty: "dermatology"},
 	}
 	derma.Places = []PlaceConfig{{"parc", "Clinique du Parc", "4200, avenue du Parc, Montréal", 45.5222, -73.5897}}
 	family := clinic("famille", "Groupe de médecine familiale Rosemont", "3095, rue Beaubien Est, Montréal", "+15145550177")
 	family.Practitioners = []PractitionerConfig{
-		{"tremblay", "Dr Marc Tremblay", "family-medicine"},
-		{"haddad", "Dre Leïla Haddad", "family-medicine"},
-		{"bouchard", "Dre Anne Bouchard", "family-medicine"},
+		{ID: "tremblay", Name: "Dr Marc Tremblay", Specialty: "family-medicine"},
+		{ID: "haddad", Name: "Dre Leïla Haddad", Specialty: "family-medicine"},
+		{ID: "bouchard", Name: "Dre Anne Bouchard", Specialty: "family-medicine"},
 	}
 	family.Places = []PlaceConfig{{"rosemont", "GMF Rosemont", "3095, rue Beaubien Est, Montréal", 45.5530, -73.5690}}
 	return []ClinicConfig{derma, family}

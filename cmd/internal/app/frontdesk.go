@@ -9,17 +9,36 @@ import (
 
 	"relais/actors"
 	"relais/engine"
+	"relais/engine/availability"
 	"relais/engine/desk"
+	"relais/engine/postal"
 )
 
 // frontDesk reads what people type before it reaches the actors.
 type frontDesk struct{ *actors.Relais }
 
-// Enrol implements web.Desk: it brings the phone number into E.164 form.
+// Enrol implements web.Desk: it brings the phone number into E.164 form, and reads the postal code
+// and the words for when somebody can come.
 func (f frontDesk) Enrol(ctx context.Context, c engine.ClinicID, by engine.UserID, in desk.Enrolment) (desk.Person, error) {
 	if in.Phone != "" {
 		var err error
 		if in.Phone, err = e164Of(in.Phone); err != nil {
+			return desk.Person{}, err
+		}
+	}
+	if in.PostalCode != "" {
+		home, ok := postal.Locate(in.PostalCode)
+		if !ok {
+			return desk.Person{}, engine.Errorf(engine.Invalid, "the postal code is not known; write it like H2X 1Y4")
+		}
+		in.Home = &home
+	}
+	if in.Home == nil && in.RadiusKm > 0 {
+		return desk.Person{}, engine.Errorf(engine.Invalid, "a distance needs a postal code to be measured from")
+	}
+	if in.Availability != "" {
+		var err error
+		if in.Windows, err = availability.Parse(in.Availability); err != nil {
 			return desk.Person{}, err
 		}
 	}

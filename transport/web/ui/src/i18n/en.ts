@@ -351,6 +351,8 @@ export const en: Catalogue = {
     dates: 'outside their dates',
     notice: 'notice too short',
     current: 'has an appointment as early',
+    language: 'speaks another language than the practitioner',
+    age: 'outside the ages that the practitioner sees, or age unknown',
     opted_out: 'opted out',
     no_consent: 'no consent',
     hours: 'outside their hours',

@@ -351,6 +351,8 @@ export const fr = {
     dates: 'hors de ses dates',
     notice: 'préavis trop court',
     current: 'a déjà un rendez-vous aussi tôt',
+    language: 'ne parle pas la langue du professionnel',
+    age: 'hors des âges que voit le professionnel, ou âge inconnu',
     opted_out: 'désabonné',
     no_consent: 'sans consentement',
     hours: 'hors de ses heures',
