@@ -210,6 +210,45 @@ func TestBookByHand(t *testing.T) {
 	})
 }
 
+// TestWhomThePractitionerSees: language and age are asked of the practitioner, and the others are told why.
+func TestWhomThePractitionerSees(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, 1, nil)
+		w.clinics[0].Practitioners[0].Langs = []engine.Lang{engine.French}
+		w.clinics[0].Practitioners[0].Ages = &engine.Ages{From: 0, Until: 17}
+		w.dmes["a"].add("S1", monday.Add(3*time.Hour), 20*time.Minute)
+		w.start()
+		w.enrol("a", 4, func(i int, p *engine.Patient, _ *engine.Entry) {
+			p.Born = monday.AddDate(-10, 0, 0)
+			switch i {
+			case 1:
+				p.Lang = engine.English
+			case 2:
+				p.Born = monday.AddDate(-40, 0, 0)
+			case 3:
+				p.Born = time.Time{}
+			}
+		})
+		w.wait(10 * time.Second)
+		w.dmes["a"].cancel("S1")
+		w.wait(time.Minute + 2*time.Second)
+		w.want("a4 offer")
+		others, err := w.Explain(t.Context(), "a", w.slot("S1").Slot.ID, "", 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[engine.EntryID]string{"a1": "language", "a2": "age", "a3": "age", "a4": "asked"}
+		for _, o := range others {
+			if o.Obstacle != want[o.Entry] {
+				t.Errorf("%s: %q, want %q", o.Entry, o.Obstacle, want[o.Entry])
+			}
+		}
+		if len(others) != len(want) {
+			t.Errorf("%d are explained, want %d", len(others), len(want))
+		}
+	})
+}
+
 func TestRefusedByTheRecordSystem(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := freed(t, 5, nil)

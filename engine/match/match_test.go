@@ -484,3 +484,30 @@ func TestAcceptKnowsMoreOffers(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+func TestServes(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 24, 9, 20, 0, 0, montreal)
+	born := func(y, m, d int) time.Time { return time.Date(y, time.Month(m), d, 0, 0, 0, 0, time.UTC) }
+	children, french := &engine.Ages{From: 2, Until: 17}, []engine.Lang{engine.French}
+	for name, c := range map[string]struct {
+		by   engine.Practitioner
+		p    engine.Patient
+		want match.Obstacle
+	}{
+		"anybody":                  {want: ""},
+		"language":                 {by: engine.Practitioner{Langs: french}, p: engine.Patient{Lang: engine.French}},
+		"other language":           {by: engine.Practitioner{Langs: french}, p: engine.Patient{Lang: engine.English}, want: match.Language},
+		"age not known":            {by: engine.Practitioner{Ages: children}, want: match.Age},
+		"2 on that day":            {by: engine.Practitioner{Ages: children}, p: engine.Patient{Born: born(2024, 11, 24)}},
+		"2 on the next day":        {by: engine.Practitioner{Ages: children}, p: engine.Patient{Born: born(2024, 11, 25)}, want: match.Age},
+		"still 17":                 {by: engine.Practitioner{Ages: children}, p: engine.Patient{Born: born(2008, 11, 25)}},
+		"18 on that day":           {by: engine.Practitioner{Ages: children}, p: engine.Patient{Born: born(2008, 11, 24)}, want: match.Age},
+		"born later in the year":   {by: engine.Practitioner{Ages: &engine.Ages{From: 65, Until: 150}}, p: engine.Patient{Born: born(1961, 12, 1)}, want: match.Age},
+		"born earlier in the year": {by: engine.Practitioner{Ages: &engine.Ages{From: 65, Until: 150}}, p: engine.Patient{Born: born(1961, 3, 1)}},
+	} {
+		if got := match.Serves(&c.by, &c.p, at); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 // The HTTP API. Every failure becomes an ApiError, so that callers handle one kind of error.
 import type {
   Action,
+  Availability,
   Broken,
   Card,
   ContactChange,
@@ -117,6 +118,7 @@ export const api = {
     call<NoteCheck>('POST', at(clinic, 'messages/check'), { lang, text }),
   settle: (clinic: string, u: UnreadEnd) =>
     twice((key) => call<UnreadOutcome>('POST', at(clinic, 'unread'), u, key)),
+  availability: (clinic: string, text: string, lang: 'fr' | 'en') => call<Availability>('POST', at(clinic, 'waitlist/availability'), { text, lang }),
   enrol: (clinic: string, e: Enrolment) => call<Person>('POST', at(clinic, 'waitlist'), e),
   sync: (clinic: string) => call<Sync>('GET', at(clinic, 'sync')),
   hold: (clinic: string, hold: boolean) => call<Health>('POST', at(clinic, 'hold'), { hold }),

@@ -332,6 +332,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/clinics/{clinic}/waitlist/availability": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Read when somebody can come
+         * @description In their own words, French or English; what was understood is said back.
+         */
+        post: operations["readAvailability"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/clinics/{clinic}/waitlist/search": {
         parameters: {
             query?: never;
@@ -411,6 +431,12 @@ export interface components {
              */
             revision: number;
         };
+        Ages: {
+            /** Format: int64 */
+            from: number;
+            /** Format: int64 */
+            until: number;
+        };
         Asked: {
             /** Format: date-time */
             at: string;
@@ -424,6 +450,21 @@ export interface components {
             status: string;
             /** Format: int64 */
             wave: number;
+        };
+        Availability: {
+            /** @description the same in words; empty for any time */
+            said: string;
+            /** @description none: any time */
+            windows: components["schemas"]["Window"][] | null;
+        };
+        AvailabilityText: {
+            /**
+             * @description of what is said back
+             * @enum {string}
+             */
+            lang: "fr" | "en";
+            /** @description for example: mardi matin, jeudi après 15 h */
+            text: string;
         };
         Broken: {
             contact: components["schemas"]["Contact"];
@@ -583,6 +624,13 @@ export interface components {
             timeline: components["schemas"]["Event"][] | null;
         };
         Enrolment: {
+            /** @description instead of windows, in words: mardi matin, jeudi après 15 h */
+            availability?: string;
+            /**
+             * Format: date
+             * @description date of birth, needed for practitioners who see some ages only
+             */
+            born?: string;
             /** @description channels the patient consented to */
             channels: ("sms" | "voice" | "email")[] | null;
             /** Format: int64 */
@@ -596,9 +644,18 @@ export interface components {
             notice_minutes?: number;
             /** @description national or E.164 */
             phone?: string;
+            /** @description only these; none: any, within radius_km of the postal code */
+            places?: string[] | null;
+            /** @description of the home; only the middle of its first three characters is kept */
+            postal_code?: string;
             practitioners?: string[] | null;
             /** @description how consent was given */
             proof: string;
+            /**
+             * Format: double
+             * @description how far from there, as the crow flies
+             */
+            radius_km?: number;
             /** @description the record system's reference, for example Patient/17 */
             source: string;
             specialty: string;
@@ -785,7 +842,9 @@ export interface components {
             lon: number;
         };
         Practitioner: {
+            ages?: components["schemas"]["Ages"];
             id: string;
+            langs?: string[] | null;
             name: string;
             specialty: string;
         };
@@ -1587,6 +1646,42 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Person"];
+                };
+            };
+            /** @description What went wrong, as RFC 9457 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readAvailability: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description a clinic's identifier */
+                clinic: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AvailabilityText"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Availability"];
                 };
             };
             /** @description What went wrong, as RFC 9457 */

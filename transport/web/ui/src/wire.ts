@@ -23,6 +23,7 @@ export type Action = Schemas['Action'];
 export type ActionName = Action['action'];
 export type Person = Schemas['Person'];
 export type People = Schemas['People'];
+export type Availability = Schemas['Availability'];
 export type Enrolment = Schemas['Enrolment'];
 export type Me = Schemas['Me'];
 export type Unread = Schemas['Unread'];
