@@ -57,7 +57,7 @@ func (s chaosSetup) config() Config {
 		p.VoiceAfter = Duration(s.VoiceAfter)
 		p.VoiceReply = Duration(time.Hour) // calls are for whom texts do not reach
 		for d := range 3 {
-			c.Practitioners = append(c.Practitioners, PractitionerConfig{fmt.Sprintf("dr%d-%d", i, d), "Dre Roy", "dermatology"})
+			c.Practitioners = append(c.Practitioners, PractitionerConfig{ID: fmt.Sprintf("dr%d-%d", i, d), Name: "Dre Roy", Specialty: "dermatology"})
 		}
 		c.Places = []PlaceConfig{{"ici", "Ici", "1, rue du Test", 45.5, -73.6}}
 		c.DME.FHIR = &FHIRConfig{BaseURL: fmt.Sprintf("%s/dme/%s/fhir", s.FHIR, c.ID), Token: "chaos", PollEvery: Duration(time.Second)}
