@@ -2,11 +2,13 @@ package app
 
 // accounts puts the carriers into a configuration.
 func (s chaosSetup) accounts(cfg *Config) {
-	c := s.Carriers
-	if len(c) == 0 {
-		return
-	}
-	cfg.Twilio = &TwilioConfig{
-		AccountSID: c[0].SID, AuthToken: Secret(c[0].Token), From: c[0].From, BaseURL: c[0].Base, TextsPerSecond: 500, CallsPerSecond: 200,
+	for i, at := range []**TwilioConfig{&cfg.Twilio, &cfg.TwilioSecond} {
+		if i >= len(s.Carriers) {
+			return
+		}
+		c := s.Carriers[i]
+		*at = &TwilioConfig{
+			AccountSID: c.SID, AuthToken: Secret(c.Token), From: c.From, BaseURL: c.Base, TextsPerSecond: 500, CallsPerSecond: 200,
+		}
 	}
 }

@@ -161,9 +161,6 @@ func (w *chaosWorld) offer(n *chaosTally, s reach.State, claimed time.Time, phon
 			why = fmt.Sprintf("%s %s %s", d.Channel, d.Status, d.Reason)
 		}
 		n.missed[why]++
-		for _, d := range s.Deliveries {
-			w.t.Logf("missed %s: %s %s %s try %d looks %d at %s ref %s", s.Offer, d.Channel, d.Status, d.Reason, d.Try, d.Looks, d.At.Sub(s.Started), d.Ref)
-		}
 	}
 }
 
