@@ -11,7 +11,7 @@ MAILPIT  := 1.27.11
 FUZZTIME ?= 20s
 ARGS     ?=
 
-.PHONY: help run build test e2e race fuzz bench lint check ui api tools mailpit clean
+.PHONY: help run build test e2e race fuzz bench chaos lint check ui api tools mailpit clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,11 @@ bench: ui ## the figures of docs/figures.md, on this machine (5 minutes)
 	@.ci/need go
 	@.ci/need postgres
 	@.ci/bench
+
+chaos: ## 20,000 offers while carriers fail and the process is killed, and the same broken on purpose (12 minutes)
+	@.ci/need go
+	CHAOS=full go test ./cmd/internal/app -run 'TestChaos' -count=1 -timeout 30m -v
+	@cat build/chaos.md
 
 lint: tools $(UI)/node_modules/.package-lock.json ## style and mistakes, Go and TypeScript
 	"$$(go env GOPATH)/bin/golangci-lint" run

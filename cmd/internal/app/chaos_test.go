@@ -24,8 +24,8 @@ type chaosRun struct {
 	outage      time.Duration // of the main account, in the middle
 	chaos       sandbox.Chaos
 	least       float64 // percent of reach
-	noFailover  bool // broken on purpose: there is no second account
-	liar        bool // broken on purpose: what is unknown passes for failed
+	noFailover  bool    // broken on purpose: there is no second account
+	liar        bool    // broken on purpose: what is unknown passes for failed
 }
 
 // carriersFail is how carriers fail in every run.

@@ -125,6 +125,10 @@ func newMetrics() *metrics {
 	}
 	m.hl7Until = prometheus.NewGauge(prometheus.GaugeOpts{Name: "relais_hl7_certificate_expiry_timestamp_seconds", Help: "When the certificate of the HL7 listener expires, as Unix time; 0 without TLS."})
 	registry.MustRegister(m.hl7Until, m.batch, m.stale, m.feedClients)
+	for _, ch := range []engine.Channel{engine.SMS, engine.Voice, engine.EmailMail} { // an alert sees the first one, too
+		m.duplicates.WithLabelValues(string(ch))
+		m.leftLate.WithLabelValues(string(ch))
+	}
 	m.refused.WithLabelValues("twilio")
 	m.refused.WithLabelValues("fhir")
 	return m
