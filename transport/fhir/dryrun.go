@@ -79,10 +79,16 @@ func detail(err error) string {
 }
 
 func (k *checker) atomic(ctx context.Context, slot resource) (engine.Verdict, string) {
+	v, err := view[slotView](slot)
+	if err != nil {
+		return wrong(err)
+	}
 	id := "dry-run-" + rand.Text()
 	appointment, err := json.Marshal(map[string]any{
 		"resourceType": "Appointment", "status": "entered-in-error",
 		"identifier":  []any{map[string]any{"system": BookingSystem, "value": id}},
+		"start":       v.Start,
+		"end":         v.End,
 		"description": "Relais checks that a failed transaction leaves nothing behind",
 		"participant": []any{map[string]any{"status": "needs-action", "actor": map[string]any{"display": "Relais"}}},
 	})

@@ -143,9 +143,9 @@ func (c *Client) statement(ctx context.Context) (statement, error) {
 	return s, nil
 }
 
-// takesTransactions tries a transaction that does nothing.
+// takesTransactions tries a transaction that only reads.
 func (c *Client) takesTransactions(ctx context.Context) (bool, error) {
-	_, err := c.transact(ctx, nil)
+	_, err := c.transact(ctx, []entry{{Request: &request{Method: http.MethodGet, URL: "Slot?_count=1"}}})
 	if err == nil {
 		return true, nil
 	}
