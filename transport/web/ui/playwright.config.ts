@@ -15,6 +15,7 @@ export default defineConfig({
   projects: [
     { name: 'story', testMatch: 'story.spec.ts' },
     { name: 'pages', testMatch: 'pages.spec.ts' },
+    { name: 'desk', testMatch: 'desk.spec.ts' },
   ],
   use: {
     browserName: 'chromium',

@@ -108,7 +108,8 @@ export const test = base.extend<{ open: Open }, { relais: Relais }>({
       const context = await browser.newContext(options);
       contexts.push(context);
       await context.addInitScript((l) => {
-        if (!localStorage.getItem('relais.lang')) localStorage.setItem('relais.lang', l);
+        // Frames that run nothing have no storage.
+        if (window === window.top && !localStorage.getItem('relais.lang')) localStorage.setItem('relais.lang', l);
       }, lang);
       const page = await context.newPage();
       page.on('pageerror', (e) => failures.push(e));

@@ -56,6 +56,8 @@ async function call<T>(method: string, path: string, body?: unknown, headers: Re
     credentials: 'same-origin',
     headers: { Accept: 'application/json', ...headers },
     signal: AbortSignal.timeout(15_000),
+    // A command that leaves as the page goes away arrives all the same.
+    keepalive: method === 'POST',
   };
   if (body !== undefined) {
     init.body = JSON.stringify(body);

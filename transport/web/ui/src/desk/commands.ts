@@ -22,6 +22,23 @@ export function possible(c: Card): ActionName[] {
   }
 }
 
+/** How long a command waits in which it can be undone, in milliseconds. */
+export const undoable = 10_000;
+
+/** Whether a command is one that can be taken back: nobody was told of the slot yet. */
+export const deferred = (card: Card, action: ActionName) =>
+  action === 'approve' || (action === 'withdraw' && !card.asked);
+
+/**
+ * Carries a command out, or lets it wait ten seconds where it can be undone. The revision is that of
+ * the press: what somebody else does meanwhile makes it a conflict.
+ */
+export async function request(calendar: Calendar, view: View, card: Card, action: ActionName, entry?: string) {
+  if (!deferred(card, action)) return run(calendar, view, card, action, entry);
+  view.defer(card.id, action, undoable, () => void run(calendar, view, card, action, entry));
+  return true;
+}
+
 /** Sends a command and says what came of it. Reports whether it was done. */
 export async function run(
   calendar: Calendar,
@@ -47,7 +64,8 @@ export async function run(
     if (err.status === 409) {
       if (err.card) calendar.take(err.card);
       const changed = err.card !== undefined && err.card.revision !== card.revision;
-      if (changed && err.card?.by) view.say(t.conflict(err.card.by), true);
+      const byHand = (err.card?.by_revision ?? 0) > card.revision;
+      if (byHand && err.card?.by) view.say(t.conflict(err.card.by), true);
       else if (changed) view.say(t.conflictUnknown, true);
       else view.say(t.failed(err.detail), true);
     } else if (err.status === 0) {

@@ -1,5 +1,6 @@
 // What the person is looking at. It is kept in the address, so that reload and back work.
 import { addDays, monday } from '../time';
+import type { ActionName } from '../wire';
 
 export type Mode = 'day' | 'week' | 'list';
 export type Tab = 'queue' | 'waitlist';
@@ -12,6 +13,13 @@ export interface Notice {
   id: number;
   text: string;
   bad: boolean;
+}
+
+/** A command that has not left yet and can be undone. */
+export interface Deferred {
+  slot: string;
+  action: ActionName;
+  until: number;
 }
 
 export class View {
@@ -33,6 +41,10 @@ export class View {
   /** Where the grid's one tab stop is. */
   focus = $state('');
   notices: Notice[] = $state([]);
+  /** The command that waits, if one does. */
+  deferred: Deferred | undefined = $state.raw();
+  #go: (() => void) | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #notice = 0;
 
   constructor() {
@@ -85,6 +97,28 @@ export class View {
 
   dismiss(id: number) {
     this.notices = this.notices.filter((n) => n.id !== id);
+  }
+
+  /** Lets a command wait; one that waits already leaves at once. */
+  defer(slot: string, action: ActionName, ms: number, go: () => void) {
+    this.flush();
+    this.deferred = { slot, action, until: Date.now() + ms };
+    this.#go = go;
+    this.#timer = setTimeout(() => this.flush(), ms);
+  }
+
+  /** Carries out what waits, now. A page that goes away does so too. */
+  flush() {
+    const go = this.#go;
+    this.undo();
+    go?.();
+  }
+
+  /** Forgets what waits. Nothing has happened yet. */
+  undo() {
+    clearTimeout(this.#timer);
+    this.#go = undefined;
+    this.deferred = undefined;
   }
 
   #read() {

@@ -262,6 +262,8 @@ export const en: Catalogue = {
     noRevision: 'Actions wait for the connection.',
   },
   action: {
+    undo: 'Undo',
+    deferred: { approve: 'Approved in a moment; nothing has left yet.', withdraw: 'Withdrawn in a moment; nothing is done yet.' },
     approve: 'Approve',
     pause: 'Pause',
     resume: 'Resume',

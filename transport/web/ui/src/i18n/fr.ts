@@ -262,6 +262,8 @@ export const fr = {
     noRevision: 'Les actions attendent la connexion.',
   },
   action: {
+    undo: 'Annuler l’action',
+    deferred: { approve: 'Approbation dans un instant; rien n’est encore parti.', withdraw: 'Retrait dans un instant; rien n’est encore fait.' } as Record<string, string>,
     approve: 'Approuver',
     pause: 'Mettre en pause',
     resume: 'Reprendre',

@@ -49,7 +49,7 @@ export const fr = {
   contacts: 'Coordonnées',
   noContacts: 'Aucune coordonnée.',
   works: 'utilisable',
-  badSince: (why: string, when: string) => `${why}, depuis le ${when}`,
+  badSince: (why: string, when: string) => `${why}, depuis ${when}`,
   optedOut: (when: string) => `désabonné le ${when}`,
   optedOutHint: 'Seule la personne peut revenir, en répondant START.',
   archived: (when: string) => `archivée le ${when}`,
