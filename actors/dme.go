@@ -39,6 +39,7 @@ type dmeActor struct {
 	pushed   time.Time     // the newest hint of the record system
 	lag      time.Duration // how old the newest change was when it was seen
 	lagKnown bool
+	newest   time.Time // the newest change that was seen, by the record system's clock
 	keeping  []keep // commits, one at a time and in order; the first is under way
 }
 
@@ -309,9 +310,7 @@ func (a *dmeActor) apply(c *system.Context, res schedule.Result, obs engine.Obse
 	if obs.Cursor != "" {
 		a.cursor = obs.Cursor
 	}
-	if !full {
-		a.lagged(obs, time.Now())
-	}
+	a.lagged(obs, full, time.Now())
 	if full {
 		res.Touched = append(res.Touched, a.mirror.Prune(time.Now())...)
 	}

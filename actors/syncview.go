@@ -74,14 +74,18 @@ func (a *dmeActor) health() desk.Health {
 }
 
 // lagged notes how old the newest change was when a look for changes showed it, on our clock.
-func (a *dmeActor) lagged(obs engine.Observation, now time.Time) {
-	newest := time.Time{}
+func (a *dmeActor) lagged(obs engine.Observation, full bool, now time.Time) {
+	newest := a.newest
 	for _, s := range obs.Slots {
 		if s.Changed.After(newest) {
 			newest = s.Changed
 		}
 	}
-	if newest.IsZero() {
+	if newest.Equal(a.newest) { // nothing that was not seen before: looks overlap
+		return
+	}
+	a.newest = newest
+	if full { // it may show what happened while nobody looked
 		return
 	}
 	a.lag, a.lagKnown = max(0, now.Sub(ours(newest, obs.Skew))), true

@@ -24,6 +24,12 @@ func TestMain(m *testing.M) {
 			}
 			os.Exit(0)
 		},
+		"dmefarm": func() { // the record systems of the benchmarks
+			if err := farm(os.Args[1:]); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+		},
 		"relais": func() {
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 			defer stop()
