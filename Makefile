@@ -12,10 +12,10 @@ MAILPIT  := 1.27.11
 FUZZTIME ?= 20s
 ARGS     ?=
 
-.PHONY: help run build test e2e race fuzz bench chaos lint check ui api tools mailpit clean
+.PHONY: help run build test e2e race fuzz bench bench-dme chaos lint check ui api tools mailpit clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## build everything and start the demo on http://localhost:8080 (ARGS="--addr :9090")
 	./bin/relais demo $(ARGS)
@@ -71,6 +71,11 @@ chaos: ## 20,000 offers while carriers fail and the process is killed, and the s
 	@.ci/need go
 	CHAOS=full go test ./cmd/internal/app -run 'TestChaos' -count=1 -timeout 30m -v
 	@cat build/chaos.md
+
+bench-dme: ## 1,000 clinics in one process, and a schedule of 50,000 slots (15 minutes)
+	@.ci/need go
+	@mkdir -p build
+	go test -run '^$$' -bench 'ManyClinics|Reconcile' -benchtime 1x -timeout 40m ./cmd/internal/app | tee build/bench-dme.txt
 
 lint: tools $(UI)/node_modules/.package-lock.json ## style and mistakes, Go and TypeScript
 	"$$(go env GOPATH)/bin/golangci-lint" run

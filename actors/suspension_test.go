@@ -2,7 +2,9 @@ package actors
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -273,5 +275,48 @@ func TestSyncTellsWhatHappened(t *testing.T) {
 		if !found {
 			t.Errorf("after a restart the history is %+v", look().Log)
 		}
+	})
+}
+
+// A schedule that shrinks by more than a third opens nothing and suspends; a person who says that it is
+// right ends that at once.
+func TestShrunkenScheduleIsNotBelieved(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, 1, nil)
+		d := w.dmes["a"]
+		for i := range 30 {
+			d.add(fmt.Sprintf("S%d", i), monday.Add(time.Duration(180+20*i)*time.Minute), 20*time.Minute)
+		}
+		w.start()
+		w.enrol("a", 3, nil)
+		w.wait(10 * time.Second)
+		w.healthy("a", health.Healthy)
+		d.mu.Lock()
+		for i := range 12 {
+			delete(d.slots, fmt.Sprintf("S%d", i))
+		}
+		for id, a := range d.appts {
+			if d.slots[a.Slots[0]] == nil {
+				delete(d.appts, id)
+			}
+		}
+		d.mu.Unlock()
+		w.wait(6 * time.Minute) // the next complete look shows it
+		w.healthy("a", health.Suspended)
+		d.cancel("S20")
+		w.wait(5 * time.Minute)
+		w.healthy("a", health.Suspended)
+		w.want()
+		h, err := w.Health(context.Background(), "a")
+		if err != nil || h.Fault != engine.DMEMalformed || !strings.Contains(h.Detail, "12 of 30") {
+			t.Errorf("%+v, %v", h, err)
+		}
+		if err := w.Hold(context.Background(), "a", "clerk", false); err != nil {
+			t.Fatal(err)
+		}
+		w.wait(time.Second)
+		w.healthy("a", health.Healthy)
+		w.wait(time.Minute)
+		w.want("a1 offer", "a2 offer", "a3 offer")
 	})
 }

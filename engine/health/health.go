@@ -231,6 +231,9 @@ func (s State) bad(in Bad, now time.Time) State {
 func (s State) held(user engine.UserID, now time.Time) State {
 	if user == "" {
 		if s.Hold == "" {
+			if s.Status == Suspended { // somebody says that it may go on: look now
+				s.RetryAt = now
+			}
 			return s
 		}
 		// Still suspended: the next complete look starts the way back, so it is due now.

@@ -163,6 +163,7 @@ export const en: Catalogue = {
     resume: 'Resume sending',
     holdConfirm: 'No offer will leave this clinic until you resume sending. Confirmations that arrive are kept.',
     holdDone: 'Sending suspended.',
+    believe: 'The EMR’s schedule is right: resume',
     resumeDone: 'Resuming: slots are checked first.',
   },
   todo: { cancel: 'Later appointment to cancel in the EMR' },

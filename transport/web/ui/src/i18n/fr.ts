@@ -161,6 +161,7 @@ export const fr = {
     checked: 'Vérification demandée.',
     hold: 'Suspendre les envois',
     resume: 'Reprendre les envois',
+    believe: 'Le calendrier du DME est juste\u00a0: reprendre',
     holdConfirm: 'Aucune offre ne partira de cette clinique avant que vous repreniez les envois. Les confirmations qui arrivent sont gardées.',
     holdDone: 'Envois suspendus.',
     resumeDone: 'Reprise demandée\u00a0: les plages sont d’abord vérifiées.',
