@@ -32,15 +32,17 @@ type dmeActor struct {
 	looking  bool
 	looks    uint64 // begun, so that the result of one before a reload is told from the present one
 	again    bool   // a hint came during a look
-	full     bool   // the next look is a complete one
-	cancel   func()
-	writes   map[string]*write // by order
-	told     health.Status
-	pushed   time.Time     // the newest hint of the record system
-	lag      time.Duration // how old the newest change was when it was seen
-	lagKnown bool
-	newest   time.Time // the newest change that was seen, by the record system's clock
-	keeping  []keep // commits, one at a time and in order; the first is under way
+	// fullAfter is how long after the last complete look the next one is due.
+	fullAfter time.Duration
+	full      bool // the next look is a complete one
+	cancel    func()
+	writes    map[string]*write // by order
+	told      health.Status
+	pushed    time.Time     // the newest hint of the record system
+	lag       time.Duration // how old the newest change was when it was seen
+	lagKnown  bool
+	newest    time.Time // the newest change that was seen, by the record system's clock
+	keeping   []keep    // commits, one at a time and in order; the first is under way
 }
 
 // keep is a commit of this actor. build is called when its turn has come, so that the versions in
@@ -207,8 +209,16 @@ func (a *dmeActor) loaded(c *system.Context, m dmeLoaded) {
 	for _, w := range a.writes {
 		a.try(c, w)
 	}
+	if clinics := len(a.r.clinics); first && clinics > 1 {
+		c.After(rand.N(time.Duration(clinics)*startApart), lookNow{}) //nolint:gosec // spreads looks, guards nothing
+		return
+	}
 	a.look(c)
 }
+
+// startApart is the time between the first looks of two clinics, on average: a thousand of them at once
+// would need the memory and the processor for all of their schedules together.
+const startApart = 10 * time.Millisecond
 
 // look looks at the record system, whole or only at what changed.
 func (a *dmeActor) look(c *system.Context) {
@@ -219,7 +229,10 @@ func (a *dmeActor) look(c *system.Context) {
 	a.looks++
 	n, now := a.looks, time.Now()
 	h := a.sync.Health
-	full := a.full || a.cursor == "" || h.Status != health.Healthy || now.Sub(h.LastFull) >= fullEvery
+	full := a.full || a.cursor == "" || h.Status != health.Healthy || now.Sub(h.LastFull) >= a.fullAfter
+	if full { // many clinics that began together must not read everything together
+		a.fullAfter = fullEvery - rand.N(fullEvery/2) //nolint:gosec // spreads looks, guards nothing
+	}
 	a.full = false
 	cursor, dme := a.cursor, a.c.dme
 	from, until := a.window(now)

@@ -114,7 +114,7 @@ const (
 	sendWorkers, sendWaiting     = 2048, 200_000
 	askWorkers, askWaiting       = 16, 20_000 // of carriers, about messages without a word
 	defaultPoll                  = 2 * time.Second
-	fullEvery                    = 5 * time.Minute // between complete looks
+	fullEvery                    = 5 * time.Minute // between complete looks, at most
 )
 
 // New checks the options and prepares the actors; nothing runs yet.

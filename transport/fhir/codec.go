@@ -176,6 +176,7 @@ func (c *Client) slotFact(r resource, schedules map[string]schedule) (engine.Slo
 		return engine.SlotFact{}, err
 	}
 	f := engine.SlotFact{Source: r.source(), Version: r.Meta.VersionID, Status: c.slotStatus(v.Status), Start: instant(v.Start), End: instant(v.End)}
+	f.Changed = r.Meta.LastUpdated.UTC()
 	if f.Start.IsZero() || !f.End.After(f.Start) {
 		f.Start, f.End = time.Time{}, time.Time{}
 		if f.Status != engine.SlotGone {

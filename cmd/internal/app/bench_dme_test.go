@@ -103,8 +103,7 @@ func openCrowd(b *testing.B, clinics, practitioners int, push bool) *crowd {
 	for n := range clinics {
 		clinic := farmClinic(n, practitioners)
 		client, err := fhir.New(fhir.Config{
-			Clinic: clinic.ID, BaseURL: address + "/dme/" + string(clinic.ID) + "/fhir", Log: opt.Logger,
-			Token: func(context.Context) (string, error) { return farmToken, nil },
+			Clinic: clinic.ID, BaseURL: address + "/dme/" + string(clinic.ID) + "/fhir", Log: opt.Logger, SignIn: fhir.Bearer(farmToken),
 		})
 		if err != nil {
 			b.Fatal(err)

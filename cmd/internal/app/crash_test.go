@@ -254,6 +254,9 @@ func (p *process) checkBookings(clinic string) {
 			p.t.Errorf("%s was booked %d times", id, booked)
 		}
 	}
+	if p.metric("relais_openings_total") > 0 && p.metric("relais_detection_seconds_count") == 0 {
+		p.t.Error("no opening was measured from the change in the record system")
+	}
 	if confirmed == 0 {
 		p.t.Error("nothing was booked")
 	}
