@@ -174,7 +174,7 @@ func (c *crowd) healthy(clinics int) {
 func (c *crowd) subscribe(systems map[engine.ClinicID]*fhir.Client) {
 	c.b.Helper()
 	mux := http.NewServeMux()
-	mux.Handle("/hooks/fhir/{clinic}", fhir.HookHandler(func(engine.ClinicID) string { return manySecret }, c.relais.Nudge, nil))
+	mux.Handle("/hooks/fhir/{clinic}", fhir.HookHandler(func(engine.ClinicID) string { return manySecret }, func(id engine.ClinicID, _ bool) { c.relais.Nudge(id) }, nil))
 	server := httptest.NewServer(mux)
 	c.b.Cleanup(server.Close)
 	for id, client := range systems {
