@@ -113,7 +113,7 @@ func TestOwnWordsAreSaid(t *testing.T) {
 		t.Errorf("the part in brackets does not give way: %q", sms)
 	}
 	f.Address = ""
-	if m := wording.Message(engine.MsgOffer, engine.EmailMail, engine.French, f); !strings.HasPrefix(m.Text, "Chez Clinique de dermatologie Rosemont\n\nmardi 24 novembre à 9\u00a0h\u00a020\n\nVoir et répondre") {
+	if m := wording.Message(engine.MsgOffer, engine.EmailMail, engine.French, f); !strings.HasPrefix(m.Text, "Chez Clinique de dermatologie Rosemont\n\nmardi 24 novembre à 9\u00a0h\u00a020\n\nOui, voir la place") {
 		t.Errorf("%q", m.Text)
 	}
 	if s := wording.Message(engine.MsgBooked, engine.Voice, engine.French, f).Say; !strings.HasPrefix(s.Prompt, "À bientôt chez") {

@@ -21,7 +21,7 @@ var english = texts{
 		PartEmail: {"{clinic} has an opening:\n{when}\n" +
 			"The first person to confirm gets it. Please answer before {before}.\n" +
 			"If you cannot come, you keep your place on the list."},
-		PartButton: {"See and answer"},
+		PartButton: {"Yes, see the opening"},
 	},
 	topic(engine.MsgReminder): {
 		PartSMS: {
@@ -32,7 +32,7 @@ var english = texts{
 		PartSubject: {"Reminder: still free on {when}"},
 		PartTitle:   {"It is still free"},
 		PartEmail:   {"The opening at {clinic} is still free:\n{when}\nPlease answer before {before}."},
-		PartButton:  {"See and answer"},
+		PartButton:  {"Yes, see the opening"},
 	},
 	topic(engine.MsgFinalising): {
 		PartSMS:     {"{clinic}: we have your answer for {when}. We are finalizing it and will confirm soon."},

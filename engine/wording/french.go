@@ -20,7 +20,7 @@ var french = texts{
 		PartEmail: {"Une place se libère à {clinic} :\n{when}\n" +
 			"La première personne qui confirme obtient la place. Répondez avant le {before}.\n" +
 			"Si vous ne pouvez pas, vous gardez votre rang sur la liste."},
-		PartButton: {"Voir et répondre"},
+		PartButton: {"Oui, voir la place"},
 	},
 	topic(engine.MsgReminder): {
 		PartSMS: {
@@ -31,7 +31,7 @@ var french = texts{
 		PartSubject: {"Rappel : une place est encore libre {when}"},
 		PartTitle:   {"La place est encore libre"},
 		PartEmail:   {"La place offerte par {clinic} est encore libre :\n{when}\nRépondez avant le {before}."},
-		PartButton:  {"Voir et répondre"},
+		PartButton:  {"Oui, voir la place"},
 	},
 	topic(engine.MsgFinalising): {
 		PartSMS:     {"{clinic}: votre OUI pour le {when} est noté. Nous finalisons et vous confirmons sous peu."},

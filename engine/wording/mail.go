@@ -16,7 +16,10 @@ type letter struct {
 	buttons []button
 }
 
-type button struct{ label, link string }
+type button struct {
+	label, link string
+	second      bool // less weight than the one before it
+}
 
 // strongMark begins a line that stands out; no text of people begins with it.
 const strongMark = "\x00"
@@ -36,9 +39,21 @@ func letterOf(t Topic, lang engine.Lang, f Facts) letter {
 		l.lines = append(l.lines, text)
 	}
 	if label := first(f.Own, lang, t, PartButton); label != "" {
-		l.buttons = []button{{fill(label, lang, f), f.Link}}
+		l.buttons = []button{{label: fill(label, lang, f), link: f.Link}}
+		if t == topic(engine.MsgOffer) || t == topic(engine.MsgReminder) {
+			// Both open the page, where a press counts: mail scanners follow every link they see.
+			l.buttons = append(l.buttons, button{label: noLabel(lang), link: f.Link + "/no", second: true})
+		}
 	}
 	return l
+}
+
+// noLabel stands on the button of those who do not want the slot.
+func noLabel(lang engine.Lang) string {
+	if lang == engine.English {
+		return "No, thank you"
+	}
+	return "Non merci"
 }
 
 // leaveLine says how to stop.
@@ -75,10 +90,24 @@ func (l letter) plain(lang engine.Lang, f Facts) string {
 	}
 	b.WriteString("-- \n" + strings.Join(signature(f), "\n") + "\n")
 	if f.Leave != "" {
-		b.WriteString(leaveLine(lang) + colon(lang) + f.Link + "\n")
+		b.WriteString(leaveLine(lang) + colon(lang) + f.Leave + "\n")
 	}
 	return b.String()
 }
+
+// mailStyle is for programs that read styles: colours for the dark, where they are asked for. Programs
+// that drop it show the styles beside the text, which read well on any ground.
+const mailStyle = `:root{color-scheme:light dark;supported-color-schemes:light dark}` +
+	`@media (prefers-color-scheme:dark){body{background:#12161c!important;color:#e8ecf1!important}` +
+	`.card{background:#1c232c!important;border-color:#3a4552!important}.foot,.foot a{color:#b3bdc9!important;border-color:#3a4552!important}` +
+	`.yes{background:#9dbbff!important;border-color:#9dbbff!important;color:#0b1a3a!important}.no{color:#9dbbff!important;border-color:#9dbbff!important;background:#1c232c!important}}`
+
+// The styles of the buttons: 48 pixels high and more, for thumbs.
+const (
+	buttonStyle = "display:block;padding:14px 16px;border:2px solid #003aad;border-radius:8px;text-align:center;text-decoration:none;font-weight:700;line-height:1.4;"
+	yesStyle    = buttonStyle + "background:#003aad;color:#ffffff"
+	noStyle     = buttonStyle + "background:#ffffff;color:#003aad"
+)
 
 // html is a page of its own, with nothing to load.
 func (l letter) html(lang engine.Lang, f Facts) string {
@@ -87,9 +116,9 @@ func (l letter) html(lang engine.Lang, f Facts) string {
 	if lang == engine.English {
 		tag = "en-CA"
 	}
-	b.WriteString(`<!doctype html><html lang="` + tag + `"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>`)
+	b.WriteString(`<!doctype html><html lang="` + tag + `"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark"><meta name="supported-color-schemes" content="light dark"><title>`)
 	b.WriteString(html.EscapeString(l.title))
-	b.WriteString(`</title></head><body style="margin:0;padding:24px;background:#f4f5f7;color:#1b2430;font:17px/1.5 -apple-system,Segoe UI,Roboto,Helvetica,Arial,sans-serif"><div style="max-width:480px;margin:0 auto;background:#fff;border:1px solid #d8dde3;border-radius:8px;padding:24px">`)
+	b.WriteString(`</title><style>` + mailStyle + `</style></head><body style="margin:0;padding:16px;background:#f4f5f7;color:#1b2430;font:17px/1.5 -apple-system,Segoe UI,Roboto,Helvetica,Arial,sans-serif"><div class="card" lang="` + tag + `" style="max-width:480px;margin:0 auto;background:#ffffff;border:1px solid #d8dde3;border-radius:8px;padding:24px">`)
 	b.WriteString(`<h1 style="margin:0 0 16px;font-size:22px;line-height:1.3">` + html.EscapeString(l.title) + `</h1>`)
 	for _, line := range l.lines {
 		if line == "" {
@@ -102,12 +131,16 @@ func (l letter) html(lang engine.Lang, f Facts) string {
 		b.WriteString(`<p style="` + style + `">` + html.EscapeString(tidy(text)) + `</p>`)
 	}
 	for _, bt := range l.buttons {
-		b.WriteString(`<p style="margin:20px 0"><a href="` + html.EscapeString(bt.link) + `" style="display:block;padding:16px;border-radius:8px;background:#003aad;color:#fff;text-align:center;text-decoration:none;font-weight:700">` + html.EscapeString(bt.label) + `</a></p>`)
+		class, style := "yes", yesStyle
+		if bt.second {
+			class, style = "no", noStyle
+		}
+		b.WriteString(`<p style="margin:16px 0"><a class="` + class + `" href="` + html.EscapeString(bt.link) + `" style="` + style + `">` + html.EscapeString(bt.label) + `</a></p>`)
 	}
-	b.WriteString(`<p style="margin:20px 0 0;padding-top:12px;border-top:1px solid #d8dde3;color:#4a5563;font-size:14px">` +
+	b.WriteString(`<p class="foot" style="margin:20px 0 0;padding-top:12px;border-top:1px solid #d8dde3;color:#4a5563;font-size:15px">` +
 		strings.ReplaceAll(html.EscapeString(strings.Join(signature(f), "\n")), "\n", `<br>`))
 	if f.Leave != "" {
-		b.WriteString(`<br><a href="` + html.EscapeString(f.Link) + `" style="color:#4a5563">` + leaveLine(lang) + `</a>`)
+		b.WriteString(`<br><a href="` + html.EscapeString(f.Leave) + `" style="color:#4a5563">` + leaveLine(lang) + `</a>`)
 	}
 	b.WriteString(`</p></div></body></html>`)
 	return b.String()
