@@ -214,6 +214,7 @@ func newWorld(t *testing.T, clinics int, set func(*engine.Policy)) *world {
 	}
 	for i := range clinics {
 		p := engine.DefaultPolicy()
+		p.Strategy = engine.Waves // so that a test can count whom is asked when
 		if set != nil {
 			set(&p)
 		}

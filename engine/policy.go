@@ -16,7 +16,7 @@ const (
 type Policy struct {
 	Strategy   Strategy      `json:"strategy"`
 	Size       int           `json:"size"`        // people in a wave (waves)
-	Every      time.Duration `json:"every"`       // time between waves; also between reviews (adaptive)
+	Every      time.Duration `json:"every"`       // time between waves and between reminders; adaptive looks at least every 5 minutes
 	Accept     float64       `json:"accept"`      // share of offers that people accept here, for adaptive; 0: not known
 	MaxAsked   int           `json:"max_asked"`   // people asked for one slot at most
 	Reminders  int           `json:"reminders"`   // reminders to people who did not answer, once nobody new is left
@@ -35,8 +35,8 @@ type Policy struct {
 // DefaultPolicy returns the values of a clinic that decided nothing.
 func DefaultPolicy() Policy {
 	return Policy{
-		Strategy: Waves,
-		Size:     3, Every: 10 * time.Minute, // best fixed rule of the simulations in docs/policy.md
+		Strategy: Adaptive, // best of the simulations in docs/policy.md, even before anything is learned
+		Size:     3, Every: 10 * time.Minute, // the best fixed rule there
 		MaxAsked:  60,
 		Reminders: 1,
 		Grace:     time.Minute,

@@ -63,6 +63,9 @@ func (d Decision) Chosen(eligible []engine.Candidate) []engine.Candidate {
 // shortest keeps a policy without a sensible Every from waking a slot in a tight loop.
 const shortest = time.Second
 
+// review is how long the adaptive strategy waits before it looks again, unless the policy is quicker.
+const review = 5 * time.Minute
+
 // Decide applies the policy's strategy. It is the only function that the rest of Relais calls.
 // The same view and policy always give the same decision; nothing is decided at or past the
 // deadline.
@@ -78,7 +81,7 @@ func Decide(v View, p engine.Policy) Decision {
 	var d Decision
 	if p.Strategy == engine.Adaptive {
 		d = standard.review(v, p)
-		d.Next = v.Now.Add(every)
+		d.Next = v.Now.Add(min(every, review))
 	} else {
 		d = window(v, p, every)
 	}

@@ -82,6 +82,7 @@ func clock(t *testing.T, text string) time.Time {
 func play(t *testing.T, lines []string) string {
 	t.Helper()
 	p := &player{t: t, policy: engine.DefaultPolicy(), mode: engine.Automatic}
+	p.policy.Strategy = engine.Waves // unless the scenario says otherwise
 	p.now = clock(t, "9:00")
 	for _, line := range lines {
 		if line == "" || strings.HasPrefix(line, "#") {

@@ -69,6 +69,7 @@ func openHall(tb testing.TB, plan hallPlan) *hall {
 		Invite:  func(engine.BookingID, engine.Clinic, engine.Lang, time.Time, time.Time) []byte { return nil },
 	}
 	policy := engine.DefaultPolicy()
+	policy.Strategy = engine.Waves // a wave as large as the hall
 	policy.Size, policy.Every, policy.MaxAsked = plan.asked, plan.every, plan.asked
 	policy.Grace, policy.Hours, policy.Reminders = 0, engine.Hours{}, 0
 	policy.WeekCap, policy.FarCap = 50, 50
