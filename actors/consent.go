@@ -62,16 +62,12 @@ func (r *Relais) consent(ctx context.Context, in engine.Reply, offer engine.Offe
 
 func (r *Relais) optOut(ctx context.Context, phone engine.Phone, email engine.Email, stop bool, reply string) error {
 	now := time.Now().UTC()
+	address, said := r.address(phone, email), optOutRecord{At: now, Stopped: stop}
 	patients := r.waitlist.byContact(phone, email)
 	for try := 0; ; try++ {
 		b := storage.Batch{}
-		key := storage.Key{Clinic: storage.Shared, Kind: storage.KindOptOut, ID: digest(string(phone) + string(email))}
-		rec, err := r.store.Get(ctx, key)
-		if err != nil && !errors.Is(err, storage.ErrNotFound) {
-			return unavailable(err)
-		}
-		if stop || rec.Version > 0 {
-			b.Puts = append(b.Puts, storage.Put{Key: key, Expect: rec.Version, Data: encode(map[string]time.Time{"at": now}), Delete: !stop})
+		if err := r.word(ctx, &b, address, said, reply); err != nil {
+			return err
 		}
 		if reply != "" { // a replayed START must not undo a later STOP
 			b.Puts = append(b.Puts, storage.Put{Key: replyKey(reply), Data: []byte("{}")})
@@ -95,7 +91,7 @@ func (r *Relais) optOut(ctx context.Context, phone engine.Phone, email engine.Em
 			b.Puts = append(b.Puts, storage.Put{Key: patientKey(p), Expect: version, Data: encode(p)})
 			changed = append(changed, stored[engine.Patient]{p, version + 1})
 		}
-		err = r.store.Commit(ctx, b)
+		err := r.store.Commit(ctx, b)
 		if errors.Is(err, storage.ErrStale) && try < mostRetries {
 			if reply != "" {
 				if _, err := r.store.Get(ctx, replyKey(reply)); err == nil {
@@ -108,6 +104,7 @@ func (r *Relais) optOut(ctx context.Context, phone engine.Phone, email engine.Em
 		if err != nil {
 			return unavailable(err)
 		}
+		r.optOuts.put(address, said)
 		for _, p := range changed {
 			r.waitlist.putPatient(p.value, p.version)
 			if stop {

@@ -309,42 +309,13 @@ func (r *Relais) Enrol(ctx context.Context, id engine.ClinicID, _ engine.UserID,
 	return r.person(e), nil
 }
 
-func (r *Relais) optedOut(ctx context.Context, c engine.Contact) (bool, error) {
-	key := storage.Key{Clinic: storage.Shared, Kind: storage.KindOptOut, ID: digest(string(c.Phone) + string(c.Email))}
-	_, err := r.store.Get(ctx, key)
-	if errors.Is(err, storage.ErrNotFound) {
-		return false, nil
-	}
-	if err != nil {
-		return false, unavailable(err)
-	}
-	return true, nil
-}
-
-// heed marks the patient's contacts that are on the list of opt-outs.
-func (r *Relais) heed(ctx context.Context, p *engine.Patient) error {
-	p.Contacts = slices.Clone(p.Contacts)
-	for i, contact := range p.Contacts {
-		out, err := r.optedOut(ctx, contact)
-		if err != nil {
-			return err
-		}
-		if out && contact.OptedOut.IsZero() {
-			p.Contacts[i].OptedOut = time.Now().UTC()
-		}
-	}
-	return nil
-}
-
 // Add puts new patients and their entries on the waitlist, all or nothing. It fails with
 // engine.Conflict when one of them is there already. Contacts that opted out before stay so.
 func (r *Relais) Add(ctx context.Context, patients []engine.Patient, entries []engine.Entry) error {
 	b := storage.Batch{}
 	patients = slices.Clone(patients)
 	for i := range patients {
-		if err := r.heed(ctx, &patients[i]); err != nil {
-			return err
-		}
+		r.heed(&patients[i])
 	}
 	for _, p := range patients {
 		b.Puts = append(b.Puts, storage.Put{Key: patientKey(p), Data: encode(p)})

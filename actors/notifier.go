@@ -213,7 +213,7 @@ func (a *notifier) gauge() {
 func (a *notifier) optOuts() []reach.Input {
 	var out []reach.Input
 	for _, was := range a.record.State.Person.Contacts {
-		if was.OptedOut.IsZero() && a.r.waitlist.optedOut(a.record.State.Person.Patient, was) {
+		if was.OptedOut.IsZero() && (a.r.waitlist.optedOut(a.record.State.Person.Patient, was) || !a.r.stopped(was).IsZero()) {
 			out = append(out, reach.OptOut{Channel: was.Channel})
 		}
 	}

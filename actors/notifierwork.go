@@ -190,8 +190,26 @@ func (a *notifier) finish(c *system.Context, w offerWork) {
 			a.r.opt.Metrics.LeftLate(e.Channel)
 		case reach.Judged:
 			a.r.opt.Metrics.Judged(a.c.ID, e)
-		case reach.Exhausted, reach.BadContact:
+		case reach.BadContact:
+			a.obey(c, e)
+		case reach.Exhausted:
 		}
 	}
 	a.arm(c)
+}
+
+// obey takes a carrier's word that a person opted out like the person's own: it holds everywhere.
+func (a *notifier) obey(c *system.Context, bad reach.BadContact) {
+	if bad.Reason != engine.OptedOut {
+		return
+	}
+	contact := a.record.State.Person.Contacts[bad.Contact]
+	system.PipeOn(a.r.commits, c, context.Background(), func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, a.r.optOut(ctx, contact.Phone, contact.Email, true, "")
+	}, func(_ struct{}, err error) any {
+		if err != nil { // the patient's own contact is marked; the carrier will say it again of others
+			a.r.opt.Logger.Warn("an opt-out that the carrier told could not be kept for others", "offer", a.id, "error", err)
+		}
+		return nil
+	})
 }

@@ -174,9 +174,7 @@ func (r *Relais) ChangeContact(ctx context.Context, id engine.ClinicID, pid engi
 		if err != nil {
 			return desk.Record{}, err
 		}
-		if err := r.heed(ctx, &p); err != nil {
-			return desk.Record{}, err
-		}
+		r.heed(&p)
 		err = r.store.Commit(ctx, storage.Batch{
 			Puts: []storage.Put{{Key: patientKey(p), Expect: version, Data: encode(p)}},
 			Events: []storage.Event{{

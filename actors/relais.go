@@ -51,6 +51,7 @@ type Relais struct {
 	waitlist *waitlist
 	replies  *replies
 	tokenKey []byte
+	optOuts  ledger
 	epoch    string // of the calendars' sequences
 
 	clinics map[engine.ClinicID]*clinic
@@ -125,7 +126,7 @@ func New(opt Options) (*Relais, error) {
 	}
 	n := len(opt.Clinics)
 	r := &Relais{
-		opt: opt, sys: sys, store: opt.Store, waitlist: newWaitlist(), replies: newReplies(),
+		opt: opt, sys: sys, store: opt.Store, waitlist: newWaitlist(), replies: newReplies(), optOuts: ledger{words: map[string]optOutRecord{}},
 		epoch: rand.Text(), clinics: map[engine.ClinicID]*clinic{},
 		commits: sys.NewPool(commitWorkers, commitWaiting),
 		looks:   sys.NewPool(max(8, n), 2*n+8),
@@ -182,6 +183,9 @@ func (r *Relais) scan(ctx context.Context, c engine.ClinicID, k storage.Kind, f 
 func (r *Relais) Start(ctx context.Context) error {
 	if err := r.loadTokenKey(ctx); err != nil {
 		return err
+	}
+	if err := r.loadOptOuts(ctx); err != nil {
+		return fmt.Errorf("load the list of opt-outs: %w", err)
 	}
 	for _, c := range r.clinics {
 		if err := r.load(ctx, c); err != nil {

@@ -152,7 +152,7 @@ func (a *notifier) still(d reach.Delivery) func() bool {
 	contact, asks := a.record.State.Person.Contacts[d.Contact], about(d.Kind)
 	open, c, waitlist, patient, id := a.open, a.c, a.r.waitlist, a.record.State.Person.Patient, a.id
 	return func() bool {
-		if waitlist.optedOut(patient, contact) {
+		if waitlist.optedOut(patient, contact) || !a.r.stopped(contact).IsZero() {
 			return false
 		}
 		return !asks || open.Load() && c.opening() != 0 && waitlist.asking(patient, id)

@@ -1,0 +1,76 @@
+package actors
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"relais/engine"
+	"relais/storage"
+)
+
+// TestStopHoldsByAddress holds that an address which opted out stays so: for another patient, at another
+// clinic, enrolled anew, after a restart; until START, or a consent from after it.
+func TestStopHoldsByAddress(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, 2, nil)
+		w.start()
+		shared := phone("a", 1)
+		early := time.Now()
+		w.enrol("a", 1, nil)
+		w.wait(time.Minute)
+		w.answer(w.says("a", 1, "ARRET"), engine.AnsStopped)
+		w.restart()
+		of := func(id string, ch engine.Channel, consent time.Time) bool {
+			t.Helper()
+			p := engine.Patient{
+				ID: engine.PatientID(id), Clinic: engine.ClinicID(id[:1]), Lang: engine.French, Source: "Patient/" + id,
+				Contacts: []engine.Contact{{Channel: ch, Phone: shared, Consent: consent}},
+			}
+			if err := w.Add(context.Background(), []engine.Patient{p}, nil); err != nil {
+				t.Fatal(err)
+			}
+			got, _, _ := w.waitlist.patient(p.ID)
+			return got.Contacts[0].Usable()
+		}
+		if of("a2", engine.SMS, early) || of("b2", engine.SMS, early) || of("b3", engine.Voice, early) {
+			t.Error("who opted out is on a list again")
+		}
+		w.wait(time.Minute)
+		if !of("b4", engine.SMS, time.Now()) {
+			t.Error("who consented after it cannot be reached")
+		}
+		w.answer(w.says("a", 1, "START"), engine.AnsStarted)
+		w.restart()
+		if !of("b5", engine.SMS, early) {
+			t.Error("START does not hold for others")
+		}
+		events, err := w.process.store.Timeline(context.Background(), storage.Shared, "opt-out/"+w.address(shared, ""), 0, 10)
+		if err != nil || len(events) != 2 {
+			t.Errorf("%d words are kept, want both: %v", len(events), err)
+		}
+		w.private()
+	})
+}
+
+// TestCarriersOptOutHoldsForOthers: the carrier says that a number opted out, and two patients have it.
+func TestCarriersOptOutHoldsForOthers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, 1, nil)
+		w.start()
+		w.enrol("a", 2, func(_ int, p *engine.Patient, _ *engine.Entry) { p.Contacts[0].Phone = phone("a", 1) })
+		w.carry = func(engine.Message) (engine.Outcome, time.Duration) {
+			return engine.Outcome{Status: engine.Failed, Reason: engine.OptedOut}, 0
+		}
+		w.dmes["a"].add("S1", monday.Add(3*time.Hour), 20*time.Minute)
+		w.wait(10 * time.Second)
+		w.dmes["a"].cancel("S1")
+		w.wait(2 * time.Minute)
+		for _, id := range []engine.PatientID{"a1", "a2"} {
+			if p, _, _ := w.waitlist.patient(id); p.Contacts[0].OptedOut.IsZero() {
+				t.Errorf("%s can still be written to", id)
+			}
+		}
+		w.want()
+	})
+}
