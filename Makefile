@@ -5,6 +5,7 @@ SHELL := /usr/bin/env bash
 MAKEFLAGS += --no-print-directory
 
 UI       := transport/web/ui
+TWILIO   := transport/twilio/peer
 DIST     := transport/web/dist
 PEER     := transport/fhir/testdata/peer
 LINT     := 2.15.0
@@ -40,11 +41,17 @@ $(PEER)/node_modules/.package-lock.json: $(PEER)/package.json $(PEER)/package-lo
 	cd $(PEER) && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
+# Twilio's own library, which signatures and TwiML are held against.
+$(TWILIO)/node_modules/.package-lock.json: $(TWILIO)/package.json $(TWILIO)/package-lock.json
+	@.ci/need node
+	cd $(TWILIO) && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
 test: ## all tests that need no browser
 	@.ci/need go
-	@if .ci/need node; then $(MAKE) $(PEER)/node_modules/.package-lock.json; \
+	@if .ci/need node; then $(MAKE) $(PEER)/node_modules/.package-lock.json $(TWILIO)/node_modules/.package-lock.json; \
 	elif [ -n "$${CI:-}" ]; then exit 1; \
-	else echo "Skipped the tests against record systems from npm, for that reason."; fi
+	else echo "Skipped the tests against record systems and libraries from npm, for that reason."; fi
 	go test ./...
 	@if .ci/need node; then $(MAKE) $(UI)/node_modules/.package-lock.json && cd $(UI) && npm run --silent test; \
 	elif [ -n "$${CI:-}" ]; then exit 1; \
@@ -99,5 +106,5 @@ mailpit: ## the mail server that tests of mail run against; without it they are 
 	@test -x "$$(go env GOPATH)/bin/mailpit" || go install github.com/axllent/mailpit@v$(MAILPIT)
 
 clean: ## forget what was built; data stays
-	rm -rf bin build $(UI)/node_modules $(PEER)/node_modules coverage.out
+	rm -rf bin build $(UI)/node_modules $(PEER)/node_modules $(TWILIO)/node_modules coverage.out
 	find $(DIST) -mindepth 1 ! -name .gitkeep -delete

@@ -242,8 +242,8 @@ func (k *checking) heard(ctx context.Context, check string) (words []string, ok 
 
 // watch waits until the message has ended and its webhook came, or time is up.
 func (k *checking) watch(ctx context.Context, check string, read func() (status string, code int), ended func(string) bool) (status string, code int, words []string, asked bool) {
-	ctx, cancel := context.WithTimeout(ctx, k.plan.Wait)
-	defer cancel()
+	end := time.NewTimer(k.plan.Wait)
+	defer end.Stop()
 	tick := time.NewTicker(checkEvery)
 	defer tick.Stop()
 	var over time.Time
@@ -262,6 +262,8 @@ func (k *checking) watch(ctx context.Context, check string, read func() (status 
 		}
 		select {
 		case <-tick.C:
+		case <-end.C:
+			return status, code, words, asked
 		case <-ctx.Done():
 			return status, code, words, asked
 		}
