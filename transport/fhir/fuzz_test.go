@@ -109,6 +109,22 @@ func FuzzWith(f *testing.F) {
 	})
 }
 
+// Whatever a notification holds: no panic, and only an event's count can speak of a gap.
+func FuzzNotice(f *testing.F) {
+	f.Add([]byte(`{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"SubscriptionStatus","subscription":{"reference":"Subscription/1"},"eventsSinceSubscriptionStart":"3","notificationEvent":[{"eventNumber":3}]}}]}`))
+	f.Add([]byte(`{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Parameters","parameter":[{"name":"subscription","valueReference":{"reference":"Subscription/1"}},{"name":"events-since-subscription-start","valueString":"9"},{"name":"notification-event","part":[{"name":"event-number","valueString":"9"}]}]}}]}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		h := &hook{counts: map[string]uint64{}}
+		if h.missed("c", body) {
+			t.Fatal("the first notification shows a gap")
+		}
+		if n, ok := readNotice(body); ok && n.subscription == "" {
+			t.Fatalf("%+v", n)
+		}
+		h.missed("c", body)
+	})
+}
+
 func BenchmarkSnapshot(b *testing.B) {
 	const n = 1000
 	var list strings.Builder
