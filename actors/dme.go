@@ -30,8 +30,10 @@ type dmeActor struct {
 	cursor   string
 	ready    bool
 	looking  bool
-	looks    uint64 // begun, so that the result of one before a reload is told from the present one
-	again    bool   // a hint came during a look
+	looks    uint64        // begun, so that the result of one before a reload is told from the present one
+	again    bool          // a hint came during a look
+	began    time.Time     // the look that is under way
+	took     time.Duration // of the last look for changes
 	// fullAfter is how long after the last complete look the next one is due.
 	fullAfter time.Duration
 	full      bool // the next look is a complete one
@@ -228,6 +230,7 @@ func (a *dmeActor) look(c *system.Context) {
 	a.looking, a.again = true, false
 	a.looks++
 	n, now := a.looks, time.Now()
+	a.began = now
 	h := a.sync.Health
 	full := a.full || a.cursor == "" || h.Status != health.Healthy || now.Sub(h.LastFull) >= a.fullAfter
 	if full { // many clinics that began together must not read everything together
@@ -268,6 +271,10 @@ func (a *dmeActor) nudged(c *system.Context) {
 	}
 }
 
+// restFor is how many times as long as the last look for changes took the next one waits at least: a record
+// system, or a process, that is slow because of too many looks is not asked for more of them.
+const restFor = 2
+
 // poll is the longest time between two looks that work.
 func (a *dmeActor) poll() time.Duration { return cmp.Or(a.r.opt.Poll[a.c.ID], defaultPoll) }
 
@@ -282,7 +289,7 @@ func (a *dmeActor) schedule(c *system.Context) {
 	if a.cancel != nil {
 		a.cancel()
 	}
-	after := spread(a.poll())
+	after := max(spread(a.poll()), restFor*a.took)
 	if wait := time.Until(a.sync.Health.RetryAt); wait > after || (wait > 0 && a.sync.Health.Failures > 0) {
 		after = wait
 	} else if a.again {
@@ -294,6 +301,9 @@ func (a *dmeActor) schedule(c *system.Context) {
 func (a *dmeActor) looked(c *system.Context, m looked) {
 	if !a.ready || m.n != a.looks {
 		return
+	}
+	if !m.full {
+		a.took = time.Since(a.began)
 	}
 	if m.err != nil {
 		a.full = a.full || m.full
