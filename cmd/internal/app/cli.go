@@ -49,6 +49,7 @@ type commands struct {
 	Serve    serveCommand    `cmd:"" help:"Run Relais with a configuration."`
 	Demo     demoCommand     `cmd:"" help:"Run Relais with two made-up clinics and everything they need, in this process."`
 	Simulate simulateCommand `cmd:"" help:"Play policies against made-up patients and compare them."`
+	Learning learningCommand `cmd:"" help:"Look at what a clinic learned of its offers, while relais serve is stopped."`
 	Config   configCommand   `cmd:"" help:"Look at a configuration."`
 	DME      dmeCommand      `cmd:"" name:"dme" help:"Try the connection to a clinic's record system."`
 	Channel  channelCommand  `cmd:"" help:"Look at the channels to patients."`
