@@ -6,6 +6,7 @@ MAKEFLAGS += --no-print-directory
 
 UI       := transport/web/ui
 TWILIO   := transport/twilio/peer
+HL7PEER  := transport/hl7/peers
 DIST     := transport/web/dist
 PEER     := transport/fhir/testdata/peer
 LINT     := 2.15.0
@@ -47,11 +48,17 @@ $(TWILIO)/node_modules/.package-lock.json: $(TWILIO)/package.json $(TWILIO)/pack
 	cd $(TWILIO) && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
+$(HL7PEER)/node_modules/.package-lock.json: $(HL7PEER)/package.json $(HL7PEER)/package-lock.json
+	@.ci/need node
+	cd $(HL7PEER) && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
 test: ## all tests that need no browser
 	@.ci/need go
 	@if .ci/need node; then $(MAKE) $(PEER)/node_modules/.package-lock.json $(TWILIO)/node_modules/.package-lock.json; \
 	elif [ -n "$${CI:-}" ]; then exit 1; \
 	else echo "Skipped the tests against record systems and libraries from npm, for that reason."; fi
+	@if .ci/need node 2>/dev/null; then $(MAKE) $(HL7PEER)/node_modules/.package-lock.json; fi
 	go test ./...
 	@if .ci/need node; then $(MAKE) $(UI)/node_modules/.package-lock.json && cd $(UI) && npm run --silent test; \
 	elif [ -n "$${CI:-}" ]; then exit 1; \
