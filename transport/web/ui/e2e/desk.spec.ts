@@ -132,23 +132,6 @@ test('anybody is looked up, and it says why they are asked or not', async ({ ope
   expect((await relais.threads()).length).toBeGreaterThan(0);
 });
 
-test('what nobody was told of is undone', async ({ open }) => {
-  const demo = await open('/demo');
-  await cancel(demo, 12);
-  const freed = demo.locator('.grid [data-state=freed], .grid [data-state=offered]').last();
-  await freed.click();
-  await demo.locator('[data-action=pause]').click();
-  if ((await demo.locator('[data-delivery]').count()) > 0) test.skip(true, 'the first wave was quicker than the press');
-  await demo.locator('[data-action=withdraw]').click();
-  await demo.locator('.confirm .btn.danger').click();
-  await expect(demo.locator('[data-deferred=withdraw]')).toBeVisible();
-  await shot(demo, 'desk-undo');
-  await demo.locator('[data-deferred] .btn').click();
-  await expect(demo.locator('[data-deferred]')).toHaveCount(0);
-  await demo.locator('[data-action=resume]').click();
-  await expect(demo.locator('.detail .state')).not.toContainText('Expiré');
-});
-
 for (const theme of ['light', 'dark'] as const) {
   for (const lang of ['fr', 'en'] as const) {
     test(`messages, ${theme}, ${lang}`, async ({ open }) => {
