@@ -72,8 +72,8 @@ func (w *waitlist) explainThese(c *clinic, s slot.State, entries []engine.Entry,
 	list := make([]explained, 0, len(entries))
 	for _, e := range entries {
 		x := explained{candidate: w.terms(e, now), rank: ranks[e.ID]}
-		fits := true
-		if x.obstacle, fits = w.index.Explain(e.ID, q); fits {
+		o, fits := w.index.Explain(e.ID, q)
+		if x.obstacle = o; fits {
 			x.obstacle = w.obstacle(c, s.Slot, asked, &x.candidate, now)
 		}
 		if asked[e.Patient] {
@@ -118,7 +118,7 @@ func (w *waitlist) precise(e engine.Entry, o match.Obstacle) match.Obstacle {
 		}
 	case match.Specialty, match.Practitioner, match.Place, match.Distance, match.Availability, match.Dates, match.Notice,
 		match.Current, match.Placed, match.Claimed, match.Snoozed, match.OptedOut, match.NoContact, match.OutOfHours, match.Capped,
-		match.AskedBefore, match.Outstanding, match.LowPriority:
+		match.AskedBefore, match.Outstanding, match.LowPriority, match.Language, match.Age:
 	}
 	return o
 }

@@ -130,6 +130,7 @@ func needs(t Topic, p Part) []string {
 			return []string{"{clinic}", "{when}"}
 		case engine.MsgRefused, engine.MsgTaken, engine.MsgWithdrawn:
 			return []string{"{clinic}"}
+		case engine.MsgNote: // a person writes it
 		}
 	case PartVoicemail:
 		return []string{"{clinic}"}

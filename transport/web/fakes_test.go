@@ -172,9 +172,9 @@ func (d *fakeDesk) Patient(_ context.Context, c engine.ClinicID, p engine.Patien
 	return desk.Record{Patient: p, Name: "Zoé of " + string(c), Contacts: d.contacts}, d.err
 }
 
-func (d *fakeDesk) ChangeContact(_ context.Context, c engine.ClinicID, p engine.PatientID, by engine.UserID, in desk.ContactChange) (desk.Record, error) {
+func (d *fakeDesk) ChangeContact(ctx context.Context, c engine.ClinicID, p engine.PatientID, by engine.UserID, in desk.ContactChange) (desk.Record, error) {
 	d.contacts = append(d.contacts, desk.Contact{Channel: in.Channel, Address: in.Address, Proof: in.Proof + " by " + string(by)})
-	return d.Patient(context.Background(), c, p)
+	return d.Patient(ctx, c, p)
 }
 
 func (d *fakeDesk) Broken(context.Context, engine.ClinicID) ([]desk.Broken, error) {
