@@ -283,7 +283,7 @@ func BenchmarkCarrier(b *testing.B) {
 			}
 			_ = resp.Body.Close()
 			if resp.StatusCode == http.StatusTooManyRequests { // it is full: wait for it
-				time.Sleep(time.Millisecond) //nolint:forbidigo // a benchmark
+				time.Sleep(time.Millisecond)
 			}
 		}
 	})

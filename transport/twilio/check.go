@@ -74,7 +74,7 @@ func (k *checking) do(name string, grounded bool, run func() (engine.Verdict, st
 }
 
 // get reads one resource; status 0 means that there was no answer.
-func (k *checking) get(ctx context.Context, user, pass, address string, into any) (status int, code int) {
+func (k *checking) get(ctx context.Context, user, pass, address string, into any) (status, code int) {
 	ctx, cancel := context.WithTimeout(ctx, k.cfg.Timeout)
 	defer cancel()
 	x, _ := k.begin(ctx)
@@ -83,7 +83,7 @@ func (k *checking) get(ctx context.Context, user, pass, address string, into any
 		return 0, 0
 	}
 	req.SetBasicAuth(user, pass)
-	resp, err := x.RoundTrip(req)
+	resp, err := x.RoundTrip(req) //nolint:contextcheck // the exchange has it
 	if err != nil {
 		return 0, 0
 	}

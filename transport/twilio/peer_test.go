@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"io"
 	"maps"
 	"net/http"
@@ -185,7 +186,7 @@ func parse(t *testing.T, doc string) verb {
 	stack := []verb{{In: []verb{}}}
 	for {
 		tok, err := d.Token()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return stack[0].In[0]
 		}
 		if err != nil {

@@ -125,14 +125,24 @@ func TestChannelCheckFinds(t *testing.T) {
 		"a wrong key":      {func(_ *sandbox.CarrierServer, s map[string]string) { s["secret"] = "nottheone" }, []string{"failed   sign in", "refuses the API key", "skipped  sender", "skipped  message", "skipped  delivered"}},
 		"a wrong token":    {func(_ *sandbox.CarrierServer, s map[string]string) { s["token"] = "nottheone" }, []string{"ok       sign in", "failed   token", "webhooks would all be refused", "failed   webhook"}},
 		"a foreign number": {func(_ *sandbox.CarrierServer, s map[string]string) { s["from"] = "+15145550199" }, []string{"failed   sender", "no such number", "skipped  message"}},
-		"an outage": {func(c *sandbox.CarrierServer, _ map[string]string) { _ = c.SetChaos(sandbox.Chaos{Outage: sandbox.OutRefused}) },
-			[]string{"failed   sign in", "status 503"}},
-		"a landline": {func(c *sandbox.CarrierServer, _ map[string]string) { _ = c.SetLine(somebody, sandbox.LineLandline) },
-			[]string{"ok       message", "ok       webhook", "failed   delivered", "takes no texts"}},
-		"no such phone": {func(c *sandbox.CarrierServer, _ map[string]string) { _ = c.SetLine(somebody, sandbox.LineGone) },
-			[]string{"failed   message", "no such number", "skipped  webhook"}},
-		"a proxy that leads nowhere": {func(_ *sandbox.CarrierServer, s map[string]string) { s["public"] = "http://" + freePort(t) },
-			[]string{"weak     public address", "failed   webhook", "Open the proxy", "ok       delivered"}},
+		"an outage": {
+			func(c *sandbox.CarrierServer, _ map[string]string) {
+				_ = c.SetChaos(sandbox.Chaos{Outage: sandbox.OutRefused})
+			},
+			[]string{"failed   sign in", "status 503"},
+		},
+		"a landline": {
+			func(c *sandbox.CarrierServer, _ map[string]string) { _ = c.SetLine(somebody, sandbox.LineLandline) },
+			[]string{"ok       message", "ok       webhook", "failed   delivered", "takes no texts"},
+		},
+		"no such phone": {
+			func(c *sandbox.CarrierServer, _ map[string]string) { _ = c.SetLine(somebody, sandbox.LineGone) },
+			[]string{"failed   message", "no such number", "skipped  webhook"},
+		},
+		"a proxy that leads nowhere": {
+			func(_ *sandbox.CarrierServer, s map[string]string) { s["public"] = "http://" + freePort(t) },
+			[]string{"weak     public address", "failed   webhook", "Open the proxy", "ok       delivered"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
