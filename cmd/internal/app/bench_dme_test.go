@@ -238,6 +238,7 @@ func (c *crowd) reserved(id engine.ClinicID, nth int) desk.Card {
 }
 
 func manyCancelled(b *testing.B, push bool) {
+	b.Helper()
 	for b.Loop() {
 		c := openCrowd(b, manyClinics, 1, push)
 		cards := make([]desk.Card, manyChanges)
