@@ -204,7 +204,7 @@ func firstMessages(b *testing.B, p *program, wall *sandbox.Wall, at, first map[e
 				continue
 			}
 			for _, link := range item.Links {
-				id := slotOfLink(b, p, link)
+				id := slotOfLink(b, p, strings.TrimSuffix(link, "/no"))
 				if _, ours := at[id]; !ours {
 					continue
 				}

@@ -40,7 +40,8 @@ func TestNothingPersonalLeaks(t *testing.T) {
 		for _, i := range th.Items {
 			for _, l := range i.Links {
 				if _, token, ok := strings.Cut(l, "/o/"); ok {
-					tokens = append(tokens, strings.TrimSuffix(token, "/leave"))
+					token, _, _ = strings.Cut(token, "/")
+					tokens = append(tokens, token)
 				}
 			}
 		}
