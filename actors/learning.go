@@ -136,7 +136,7 @@ func (a *clinicActor) learned(c *system.Context, m learnedFrom) {
 // relearn takes up what the outbox still has, once no commit is under way.
 func (a *clinicActor) relearn(c *system.Context) {
 	system.Pipe(c, context.Background(), func(ctx context.Context) ([]order, error) {
-		return a.r.promised(ctx, a.c, "")
+		return a.r.promised(ctx, a.c)
 	}, func(all []order, err error) any {
 		if err != nil {
 			return learnedFrom{err: err}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+
 	"relais/actors/system"
 	"relais/engine/reach"
 	"relais/storage"

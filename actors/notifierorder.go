@@ -1,9 +1,10 @@
 package actors
 
 import (
+	"slices"
+
 	"relais/actors/system"
 	"relais/engine/reach"
-	"slices"
 )
 
 // order takes what the slot decided about this offer.

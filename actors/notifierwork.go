@@ -4,12 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
+	"time"
+
 	"relais/actors/system"
 	"relais/engine"
 	"relais/engine/reach"
 	"relais/storage"
-	"slices"
-	"time"
 )
 
 // mostSeen is how many orders are remembered: more than one offer ever gets.

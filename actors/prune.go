@@ -44,7 +44,7 @@ func (a *clinicActor) tidy(c *system.Context) {
 // links, and returns how many. A slot that something of the outbox still concerns stays. Each slot's record
 // goes last, so that what a crash leaves is pruned the next time.
 func (r *Relais) prune(ctx context.Context, c *clinic, until time.Time) (pruned int, err error) {
-	orders, err := r.promised(ctx, c, "")
+	orders, err := r.promised(ctx, c)
 	if err != nil {
 		return 0, err
 	}

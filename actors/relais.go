@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -264,7 +263,7 @@ func (r *Relais) load(ctx context.Context, c *clinic) error {
 	if err != nil {
 		return err
 	}
-	promised, err := r.promised(ctx, c, "") // before anybody can promise more, or some would come twice
+	promised, err := r.promised(ctx, c) // before anybody can promise more, or some would come twice
 	if err != nil {
 		return err
 	}
@@ -286,19 +285,15 @@ func (r *Relais) endForeign(c *clinic) {
 	}
 }
 
-// promised reads what the store says was promised and not done. from is how the orders' identifiers
-// begin, or "" for all.
-func (r *Relais) promised(ctx context.Context, c *clinic, from string) ([]order, error) {
+// promised reads what the store says was promised and not done.
+func (r *Relais) promised(ctx context.Context, c *clinic) ([]order, error) {
 	var orders []order
-	for after := from; ; {
+	for after := ""; ; {
 		page, err := r.store.Outbox(ctx, c.ID, after, pageSize)
 		if err != nil {
 			return nil, err
 		}
 		for _, e := range page {
-			if !strings.HasPrefix(e.ID, from) {
-				return orders, nil
-			}
 			o := order{}
 			if err := json.Unmarshal(e.Data, &o); err != nil {
 				return nil, fmt.Errorf("effect %s: %w", e.ID, err)
@@ -316,7 +311,7 @@ func (r *Relais) promised(ctx context.Context, c *clinic, from string) ([]order,
 // redeliver carries out again, for an actor that lost its memory, what was promised and not done,
 // where mine says that it concerns the actor. Whoever does it takes each order once.
 func (r *Relais) redeliver(ctx context.Context, c *clinic, mine func(order) bool) error {
-	orders, err := r.promised(ctx, c, "")
+	orders, err := r.promised(ctx, c)
 	if err != nil {
 		return err
 	}

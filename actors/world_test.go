@@ -109,13 +109,17 @@ func (m counts) Reached(ch engine.Channel, _ time.Duration) { m.add("", "reached
 func (m counts) Judged(c engine.ClinicID, v reach.Judged) {
 	m.add(c, fmt.Sprintf("judged %s %v %s %s", v.Excluded, v.Proved, v.Channel, v.Reason))
 }
+
 func (m counts) Settled(ch engine.Channel, expired bool) {
 	m.add("", fmt.Sprintf("settled %s %v", ch, expired))
 }
+
 func (m counts) Looked(ch engine.Channel, found bool) {
 	m.add("", fmt.Sprintf("looked %s %v", ch, found))
 }
-func (m counts) Duplicate(ch engine.Channel)                            { m.add("", "duplicate "+string(ch)) }
+
+func (m counts) Duplicate(ch engine.Channel) { m.add("", "duplicate "+string(ch)) }
+
 func (m counts) LeftLate(ch engine.Channel)                             { m.add("", "late "+string(ch)) }
 func (m counts) Alert(c engine.ClinicID, what string)                   { m.add(c, "alert "+what) }
 func (m counts) Learned(c engine.ClinicID, _ []offer.Learned)           { m.add(c, "learned") }

@@ -35,7 +35,7 @@ type Policy struct {
 // DefaultPolicy returns the values of a clinic that decided nothing.
 func DefaultPolicy() Policy {
 	return Policy{
-		Strategy: Adaptive, // best of the simulations in docs/policy.md, even before anything is learned
+		Strategy: Adaptive,                   // best of the simulations in docs/policy.md, even before anything is learned
 		Size:     3, Every: 10 * time.Minute, // the best fixed rule there
 		MaxAsked:  60,
 		Reminders: 1,
