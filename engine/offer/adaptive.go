@@ -18,7 +18,7 @@ func (m model) review(v View, p engine.Policy) Decision {
 		model: m,
 		// Whole minutes, so that level looks at the same moments whenever it is asked.
 		tau:  math.Floor(awake(v.Now, v.Deadline, p.Hours, v.Zone).Minutes()),
-		rate: func(ch engine.Channel) float64 { return rates.accept(left, ch) },
+		rate: func(ch engine.Channel) float64 { return rates.Accept(left, ch) },
 	}
 	l.weigh(v, p)
 	d, reached := l.ask(v.Eligible, m.quick)

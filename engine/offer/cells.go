@@ -199,8 +199,8 @@ func believed(accept float64) float64 {
 
 func clamp(accept float64) float64 { return min(max(accept, leastAccept), mostAccept) }
 
-// accept is the rate for an offer made with that much time left.
-func (r Rates) accept(left time.Duration, channel engine.Channel) float64 {
+// Accept is the rate for an offer made with that much time left before the start of its slot.
+func (r Rates) Accept(left time.Duration, channel engine.Channel) float64 {
 	lead, ch := place(left, channel)
 	return r.of[lead][ch]
 }

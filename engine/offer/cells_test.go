@@ -54,7 +54,7 @@ func TestCellsAreDrawnToTheClinicsMean(t *testing.T) {
 		c = c.Observe(shows(start, 10, 4), 0)
 	}
 	r := c.Rates(0)
-	here, there := r.accept(anHour, engine.SMS), r.accept(100*time.Hour, engine.EmailMail)
+	here, there := r.Accept(anHour, engine.SMS), r.Accept(100*time.Hour, engine.EmailMail)
 	if here < .33 || here > .42 || there < .25 || there >= here {
 		t.Errorf("learned .4: %.3f here, %.3f elsewhere", here, there)
 	}
@@ -73,8 +73,8 @@ func TestOldFactsFade(t *testing.T) {
 	for range 20 {
 		c = c.Observe(shows(start, 10, 4), 0)
 	}
-	soon := c.Rates(0).accept(anHour, engine.SMS)
-	later := c.faded(start.Add(20*halfLife)).Rates(0).accept(anHour, engine.SMS)
+	soon := c.Rates(0).Accept(anHour, engine.SMS)
+	later := c.faded(start.Add(20*halfLife)).Rates(0).Accept(anHour, engine.SMS)
 	if soon < .25 || math.Abs(later-.10) > .001 {
 		t.Errorf("%.3f, ten years later %.3f", soon, later)
 	}
@@ -93,7 +93,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	for range 100 {
 		c = c.Observe(shows(start, 10, 0), 0)
 	}
-	if got := c.Rates(0).accept(anHour, engine.SMS); got > .10 {
+	if got := c.Rates(0).Accept(anHour, engine.SMS); got > .10 {
 		t.Errorf("still believes in %.3f after a thousand refusals", got)
 	}
 	if c.Openings != 5100 {
@@ -115,7 +115,7 @@ func TestLearningIsNotBiased(t *testing.T) {
 			for range 120 {
 				c = c.Observe(randomOpening(rng, truth, h), 0)
 			}
-			sum += c.Rates(0).accept(anHour, engine.SMS)
+			sum += c.Rates(0).Accept(anHour, engine.SMS)
 		}
 		if got := sum / clinics; math.Abs(got/truth-1) > .15 {
 			t.Errorf("learned %.4f, true %.4f", got, truth)

@@ -122,9 +122,24 @@ func (c *Crowd) Run(p engine.Policy) (Outcome, error) {
 	return o, err
 }
 
-// run is Run at a clinic that knows its rates. The evidence is what it can learn from the opening.
+// RunWith is Run at a clinic that knows its rates.
+func (c *Crowd) RunWith(p engine.Policy, rates offer.Rates) (Outcome, error) {
+	o, _, err := c.run(p, rates)
+	return o, err
+}
+
+// run is RunWith that also learns. The evidence is what it can learn from the opening.
 func (c *Crowd) run(p engine.Policy, rates offer.Rates) (Outcome, offer.Evidence, error) {
-	g := play{
+	g, err := c.play(p, rates)
+	if err != nil {
+		return Outcome{}, offer.Evidence{}, err
+	}
+	return g.end(), g.shown, nil
+}
+
+// play plays to the end.
+func (c *Crowd) play(p engine.Policy, rates offer.Rates) (*play, error) {
+	g := &play{
 		rates: rates,
 		crowd: c, policy: p, waking: newWaking(c.scenario.Awake), now: c.freed,
 		asked: make([]bool, len(c.people)), told: map[engine.OfferID]bool{},
@@ -132,21 +147,21 @@ func (c *Crowd) run(p engine.Policy, rates offer.Rates) (Outcome, offer.Evidence
 	start := instant(c.freed).Add(c.scenario.Lead)
 	opened := slot.Opened{
 		Slot:  engine.Slot{ID: "simulated", Start: start, End: start.Add(c.scenario.Length)},
-		Grace: p.Grace,
+		Grace: max(p.Grace, c.hold), Depth: c.depth,
 	}
 	if err := g.step(opened); err != nil {
-		return Outcome{}, offer.Evidence{}, err
+		return nil, err
 	}
 	for range mostSteps {
 		in, ok := g.next()
 		if !ok {
-			return g.end(), g.shown, nil
+			return g, nil
 		}
 		if err := g.step(in); err != nil {
-			return Outcome{}, offer.Evidence{}, err
+			return nil, err
 		}
 	}
-	return Outcome{}, offer.Evidence{}, broken("the opening does not end")
+	return nil, broken("the opening does not end")
 }
 
 func broken(what string) error { return engine.Errorf(engine.Internal, "simulation: %s", what) }
@@ -160,6 +175,10 @@ func (g *play) next() (in slot.Input, ok bool) {
 		return nil, false
 	}
 	wake := minutesOf(g.state.Wake)
+	if gone := g.crowd.gone; gone > 0 && gone <= wake && (len(g.pending) == 0 || gone <= g.pending[0].at) {
+		g.now = max(g.now, gone)
+		return slot.Taken{Why: "gone"}, true
+	}
 	if len(g.pending) > 0 && g.pending[0].at <= wake {
 		a := g.pending[0]
 		g.pending = g.pending[1:]

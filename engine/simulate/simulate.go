@@ -210,11 +210,16 @@ type Crowd struct {
 	freed      float64 // minutes on the clock
 	people     []person
 	candidates []engine.Candidate
+
+	// Of an opening that took place:
+	hold  time.Duration // nobody was to be asked before: it waited for the desk's approval
+	gone  float64       // minutes on the clock at which the slot was taken away; 0: never
+	depth int           // in its chain
 }
 
 // Draw fills c with a new opening. It draws the same from the same rng whatever c held before.
 func (c *Crowd) Draw(s Scenario, rng *rand.Rand) {
-	c.scenario = s
+	*c = Crowd{scenario: s, people: c.people, candidates: c.candidates}
 	c.freed = float64(s.Freed.From) + rng.Float64()*float64(s.Freed.Until-s.Freed.From)
 	effect := gamma(rng, s.SlotShape) / s.SlotShape
 	c.people, c.candidates = c.people[:0], c.candidates[:0]

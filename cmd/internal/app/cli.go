@@ -34,6 +34,7 @@ Examples:
   relais demo                              try everything in this process, on http://localhost:8080
   relais demo --addr :9090 --wave-every 30s
   relais simulate --compare                which policy fills most, with the fewest messages
+  relais replay derma --config relais.yaml --policy mine.yaml   the clinic's own past under another policy
   relais config check relais.yaml          say every mistake in a configuration
   relais wording preview relais.yaml       every message as a patient gets it
   relais dme check derma --config relais.yaml   try every step with a clinic's record system
@@ -49,6 +50,7 @@ type commands struct {
 	Serve    serveCommand    `cmd:"" help:"Run Relais with a configuration."`
 	Demo     demoCommand     `cmd:"" help:"Run Relais with two made-up clinics and everything they need, in this process."`
 	Simulate simulateCommand `cmd:"" help:"Play policies against made-up patients and compare them."`
+	Replay   replayCommand   `cmd:"" help:"Play a clinic's own past openings under another policy, while relais serve is stopped."`
 	Learning learningCommand `cmd:"" help:"Look at what a clinic learned of its offers, while relais serve is stopped."`
 	Config   configCommand   `cmd:"" help:"Look at a configuration."`
 	DME      dmeCommand      `cmd:"" name:"dme" help:"Try the connection to a clinic's record system."`

@@ -25,12 +25,15 @@ type learningClinic struct {
 	Config string `help:"Configuration file; also RELAIS_CONFIG." placeholder:"FILE"`
 }
 
+const learnedElsewhere = "look at relais_learned_acceptance in its /metrics"
+
 type learningShow struct{ learningClinic }
 
 type learningReset struct{ learningClinic }
 
-// open opens the store of the configuration. The caller closes it.
-func (l *learningClinic) open(io *streams) (clinic engine.Clinic, store *bolt.Store, err error) {
+// open opens the store of the configuration. The caller closes it. otherwise is what to do when another
+// program has it open.
+func (l *learningClinic) open(io *streams, otherwise string) (clinic engine.Clinic, store *bolt.Store, err error) {
 	path := l.Config
 	if path == "" {
 		path = io.env["RELAIS_CONFIG"]
@@ -56,14 +59,14 @@ func (l *learningClinic) open(io *streams) (clinic engine.Clinic, store *bolt.St
 	}
 	store, err = bolt.Open(cfg.Data, bolt.Options{Sealer: sealer})
 	if errors.Is(err, bolt.ErrLocked) {
-		err = fmt.Errorf("relais serve has the store in %s open; stop it first, or look at relais_learned_acceptance in its /metrics", cfg.Data)
+		err = fmt.Errorf("relais serve has the store in %s open; stop it first, or %s", cfg.Data, otherwise)
 	}
 	return clinic, store, err
 }
 
 // Run prints what the clinic learned.
 func (l *learningShow) Run(ctx context.Context, io *streams) (err error) {
-	clinic, store, err := l.open(io)
+	clinic, store, err := l.open(io, learnedElsewhere)
 	if err != nil {
 		return err
 	}
@@ -86,7 +89,7 @@ func (l *learningShow) Run(ctx context.Context, io *streams) (err error) {
 
 // Run makes the clinic forget.
 func (l *learningReset) Run(ctx context.Context, io *streams) (err error) {
-	clinic, store, err := l.open(io)
+	clinic, store, err := l.open(io, learnedElsewhere)
 	if err != nil {
 		return err
 	}
