@@ -66,10 +66,12 @@ func TestAnOpeningTeachesOnceWhateverBreaks(t *testing.T) {
 			w := freed(t, 3, nil)
 			w.wait(2 * time.Minute)
 			n := 0
+			w.mu.Lock()
 			w.boom = func(_ engine.ClinicID, what string) bool { // panics of the clinic actor
 				n++
 				return what == "learned" && n%2 == 1
 			}
+			w.mu.Unlock()
 			w.wait(time.Duration(commits) * 4 * time.Minute) // until the slot is booked or expires
 			if commits%2 == 0 {
 				w.says("a", 1, "OUI")

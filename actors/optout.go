@@ -68,11 +68,19 @@ func (r *Relais) loadOptOuts(ctx context.Context) error {
 // stopped says since when nothing may be sent to a contact: its address opted out, and there is no
 // consent from after that. Zero: it may.
 func (r *Relais) stopped(c engine.Contact) time.Time {
-	o := r.optOuts.get(r.address(c.Phone, c.Email))
-	if !o.Stopped || c.Consent.After(o.At) {
-		return time.Time{}
+	if at := r.silenced(c); !c.Consent.After(at) {
+		return at
 	}
-	return o.At
+	return time.Time{}
+}
+
+// silenced says since when the last word of a contact's address is STOP, whatever consent there is; zero:
+// it is not.
+func (r *Relais) silenced(c engine.Contact) time.Time {
+	if o := r.optOuts.get(r.address(c.Phone, c.Email)); o.Stopped {
+		return o.At
+	}
+	return time.Time{}
 }
 
 // heed marks the patient's contacts whose address opted out.

@@ -174,7 +174,11 @@ func (r *Relais) ChangeContact(ctx context.Context, id engine.ClinicID, pid engi
 		if err != nil {
 			return desk.Record{}, err
 		}
-		r.heed(&p)
+		for i, c := range p.Contacts {
+			if c.Consent.Equal(now) { // what somebody else writes down does not undo a STOP
+				p.Contacts[i].OptedOut = r.silenced(c)
+			}
+		}
 		err = r.store.Commit(ctx, storage.Batch{
 			Puts: []storage.Put{{Key: patientKey(p), Expect: version, Data: encode(p)}},
 			Events: []storage.Event{{

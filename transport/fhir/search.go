@@ -30,6 +30,7 @@ func (c *Client) search(ctx context.Context, typ string, q url.Values) (found, e
 	var out found
 	place := map[string]int{}
 	at := call{method: http.MethodGet, path: typ, query: q}
+	been := map[string]bool{}
 	for page := 0; ; page++ {
 		if page == maxPages {
 			return found{}, failure(engine.DMEMalformed, "A search of the record system has more than %d pages.", maxPages)
@@ -59,6 +60,10 @@ func (c *Client) search(ctx context.Context, typ string, q url.Values) (found, e
 			}
 			return out, nil
 		}
+		if been[next] {
+			return found{}, failure(engine.DMEMalformed, "The pages of a search of the record system go round in a circle.")
+		}
+		been[next] = true
 		if at, err = c.follow(next); err != nil {
 			return found{}, err
 		}
