@@ -78,10 +78,13 @@ func TestBrokenContacts(t *testing.T) {
 		if len(rec.Offers) != 1 || rec.Offers[0].Status == "" || len(rec.Offers[0].Deliveries) == 0 {
 			t.Errorf("the history of offers: %+v", rec.Offers)
 		}
-		// The number of somebody who opted out stays so, whoever types it in.
+		// A number that opted out is used again for a consent given later, with its proof, and for that only.
 		rec, err = w.contact("a", "a3", desk.ContactChange{Action: "add", Channel: engine.SMS, Address: string(phone("a", 2)), Proof: "form"})
-		if err != nil || rec.Contacts[1].Usable || rec.Contacts[1].OptedOut == nil {
+		if err != nil || !rec.Contacts[1].Usable || rec.Contacts[1].Proof != "form" {
 			t.Errorf("%+v, %v", rec.Contacts, err)
+		}
+		if rec, err = w.Patient(context.Background(), "a", "a2"); err != nil || rec.Contacts[0].Usable || rec.Contacts[0].OptedOut == nil {
+			t.Errorf("who opted out: %+v, %v", rec.Contacts, err)
 		}
 		if _, err = w.contact("a", "a2", desk.ContactChange{Action: "archive", Was: string(phone("a", 2))}); err != nil {
 			t.Error(err)
