@@ -26,45 +26,48 @@ const (
 
 func TestParse(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string][]engine.Window{
-		"":                                        nil,
-		"tous les jours":                          nil,
-		"anytime":                                 nil,
-		"mardi matin":                             {win(tue, 0, 720)},
-		"Le mardi, en matinée":                    {win(tue, 0, 720)},
-		"mardi avant-midi":                        {win(tue, 0, 720)},
-		"mardi et jeudi matin":                    {win(tue|thu, 0, 720)},
-		"mardi matin et jeudi soir":               {win(tue, 0, 720), win(thu, 1020, 1440)},
-		"mardi matin ou après-midi":               {win(tue, 0, 1080)},
-		"mardi matin et soir":                     {win(tue, 0, 720), win(tue, 1020, 1440)},
-		"lundi au jeudi après 15 h":               {win(mon|tue|wed|thu, 900, 1440)},
-		"lun-ven avant 10h30":                     {win(weekdays, 0, 630)},
-		"en semaine sauf le vendredi":             {win(mon|tue|wed|thu, 0, 1440)},
-		"en semaine, sauf vendredi; samedi matin": {win(sat, 0, 720), win(mon|tue|wed|thu, 0, 1440)},
-		"fin de semaine":                          {win(weekend, 0, 1440)},
-		"la fin de semaine l’après-midi":          {win(weekend, 720, 1080)},
-		"jours ouvrables de 9 h à 11 h":           {win(weekdays, 540, 660)},
-		"entre 13 h et 15 h 30 le lundi":          {win(mon, 780, 930)},
-		"le soir":                                 {win(everyDay, 1020, 1440)},
-		"vendredi au lundi":                       {win(fri|sat|sun|mon, 0, 1440)},
-		"Je suis disponible le jeudi":             {win(thu, 0, 1440)},
-		"MERCREDI APRES-MIDI":                     {win(wed, 720, 1080)},
-		"après midi":                              {win(everyDay, 720, 1080)},
-		"Tuesday mornings":                        {win(tue, 0, 720)},
-		"weekdays except Friday before 10":        {win(mon|tue|wed|thu, 0, 600)},
-		"Mon, Wed and Fri after 3:30 pm":          {win(mon|wed|fri, 930, 1440)},
-		"Saturday 9-11am":                         {win(sat, 540, 660)},
-		"Saturday 9 to 5":                         {win(sat, 540, 1020)},
-		"Monday to Friday from 8 to noon":         {win(weekdays, 480, 720)},
-		"any day but Sunday":                      {win(everyDay&^sun, 0, 1440)},
+	for _, c := range []struct {
+		text string
+		want []engine.Window
+	}{
+		{"", nil},
+		{"tous les jours", nil},
+		{"anytime", nil},
+		{"mardi matin", []engine.Window{win(tue, 0, 720)}},
+		{"Le mardi, en matinée", []engine.Window{win(tue, 0, 720)}},
+		{"mardi avant-midi", []engine.Window{win(tue, 0, 720)}},
+		{"mardi et jeudi matin", []engine.Window{win(tue|thu, 0, 720)}},
+		{"mardi matin et jeudi soir", []engine.Window{win(tue, 0, 720), win(thu, 1020, 1440)}},
+		{"mardi matin ou après-midi", []engine.Window{win(tue, 0, 1080)}},
+		{"mardi matin et soir", []engine.Window{win(tue, 0, 720), win(tue, 1020, 1440)}},
+		{"lundi au jeudi après 15 h", []engine.Window{win(mon|tue|wed|thu, 900, 1440)}},
+		{"lun-ven avant 10h30", []engine.Window{win(weekdays, 0, 630)}},
+		{"en semaine sauf le vendredi", []engine.Window{win(mon|tue|wed|thu, 0, 1440)}},
+		{"en semaine, sauf vendredi; samedi matin", []engine.Window{win(sat, 0, 720), win(mon|tue|wed|thu, 0, 1440)}},
+		{"fin de semaine", []engine.Window{win(weekend, 0, 1440)}},
+		{"la fin de semaine l’après-midi", []engine.Window{win(weekend, 720, 1080)}},
+		{"jours ouvrables de 9 h à 11 h", []engine.Window{win(weekdays, 540, 660)}},
+		{"entre 13 h et 15 h 30 le lundi", []engine.Window{win(mon, 780, 930)}},
+		{"le soir", []engine.Window{win(everyDay, 1020, 1440)}},
+		{"vendredi au lundi", []engine.Window{win(fri|sat|sun|mon, 0, 1440)}},
+		{"Je suis disponible le jeudi", []engine.Window{win(thu, 0, 1440)}},
+		{"MERCREDI APRES-MIDI", []engine.Window{win(wed, 720, 1080)}},
+		{"après midi", []engine.Window{win(everyDay, 720, 1080)}},
+		{"Tuesday mornings", []engine.Window{win(tue, 0, 720)}},
+		{"weekdays except Friday before 10", []engine.Window{win(mon|tue|wed|thu, 0, 600)}},
+		{"Mon, Wed and Fri after 3:30 pm", []engine.Window{win(mon|wed|fri, 930, 1440)}},
+		{"Saturday 9-11am", []engine.Window{win(sat, 540, 660)}},
+		{"Saturday 9 to 5", []engine.Window{win(sat, 540, 1020)}},
+		{"Monday to Friday from 8 to noon", []engine.Window{win(weekdays, 480, 720)}},
+		{"any day but Sunday", []engine.Window{win(everyDay&^sun, 0, 1440)}},
 	} {
-		got, err := Parse(text)
+		got, err := Parse(c.text)
 		if err != nil {
-			t.Errorf("%q: %v", text, err)
+			t.Errorf("%q: %v", c.text, err)
 			continue
 		}
-		if d := cmp.Diff(want, got); d != "" {
-			t.Errorf("%q (-want +got):\n%s", text, d)
+		if d := cmp.Diff(c.want, got); d != "" {
+			t.Errorf("%q (-want +got):\n%s", c.text, d)
 		}
 	}
 }
