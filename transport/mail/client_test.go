@@ -76,8 +76,11 @@ func TestMailArrivesWhole(t *testing.T) {
 	if th[0].Name != "Éloïse Tremblay" || it.Subject != m.Subject || it.HTML != m.HTML {
 		t.Errorf("item %+v", it)
 	}
-	if want := m.Text + "\n\n[rendez-vous.ics]"; it.Text != want {
-		t.Errorf("text %q, want %q", it.Text, want)
+	if it.Text != m.Text {
+		t.Errorf("text %q, want %q", it.Text, m.Text)
+	}
+	if len(it.Files) != 1 || it.Files[0].Name != "rendez-vous.ics" || !strings.HasPrefix(it.Files[0].Text, "BEGIN:VCALENDAR\r\n") {
+		t.Errorf("files %+v", it.Files)
 	}
 	if len(it.Links) != 1 || it.Links[0] != "https://relais.example/o/abc" {
 		t.Errorf("links %q", it.Links)

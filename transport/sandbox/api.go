@@ -11,6 +11,7 @@ import "time"
 //	POST /sandbox/api/calls/{sid}/answer                     picks up
 //	POST /sandbox/api/calls/{sid}/press      {"key":"1"}; a word is spoken instead
 //	POST /sandbox/api/calls/{sid}/hangup
+//	POST /sandbox/api/calls/{sid}/voicemail                  lets an answering machine pick up
 //	POST /sandbox/api/carrier                Carrier         sets the carrier's faults
 //	POST /sandbox/api/dme/{clinic}/appointments/{id}/cancel
 //	POST /sandbox/api/dme/{clinic}/slots/{id}/book           somebody books by phone at the clinic
@@ -48,16 +49,24 @@ type Item struct {
 	Text    string    `json:"text"`               // the exact SMS; the plain part of a mail
 	HTML    string    `json:"html,omitempty"`     // of a mail; shown in a sandboxed frame
 	Links   []string  `json:"links,omitempty"`    // found in the text
+	Files   []File    `json:"files,omitempty"`    // of a mail
 	ReplyTo string    `json:"reply_to,omitempty"` // of a mail: where an answer goes
 	Leave   string    `json:"leave,omitempty"`    // of a mail: where one click unsubscribes (RFC 8058)
 	Status  string    `json:"status"`             // queued, sent, delivered, failed; calls: ringing, live, ended, missed
 	Said    []Line    `json:"said,omitempty"`     // of a call, what was said and pressed
 }
 
+// File is an attachment of a mail.
+type File struct {
+	Name string `json:"name"`
+	Kind string `json:"kind"`           // media type
+	Text string `json:"text,omitempty"` // of a text of at most 32 kB
+}
+
 // Line is one utterance of a call.
 type Line struct {
 	At  time.Time `json:"at"`
-	Who string    `json:"who"` // relais, person
+	Who string    `json:"who"` // relais, person, machine
 	Say string    `json:"say"`
 }
 

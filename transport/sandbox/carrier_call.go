@@ -42,6 +42,7 @@ type call struct {
 
 	mu       sync.Mutex
 	status   string
+	machine  bool // an answering machine picked up, whatever the line is
 	answered time.Time
 	next     *document          // what to play instead of what is being played
 	cut      context.CancelFunc // interrupts what is being played
@@ -113,6 +114,21 @@ func (k *call) is(statuses ...string) bool {
 func (k *call) pick() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	return k.pickLocked()
+}
+
+// record has an answering machine answer the phone.
+func (k *call) record() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.pickLocked() {
+		return false
+	}
+	k.machine = true
+	return true
+}
+
+func (k *call) pickLocked() bool {
 	if k.status != "ringing" {
 		return false
 	}
@@ -173,6 +189,11 @@ func (k *call) redirect(d document) bool {
 // Answer picks up a ringing phone.
 func (c *CarrierServer) Answer(sid string) error {
 	return c.onCall(sid, (*call).pick, "The phone is not ringing.")
+}
+
+// Voicemail lets an answering machine pick up a ringing phone.
+func (c *CarrierServer) Voicemail(sid string) error {
+	return c.onCall(sid, (*call).record, "The phone is not ringing.")
 }
 
 // HangUp ends a call, or refuses it while the phone rings.
@@ -246,10 +267,11 @@ func (c *CarrierServer) callForm(k *call, status string) url.Values {
 	return f
 }
 
-// Seconds that a machine takes to pick up, and to get to the end of its greeting.
+// Seconds that a machine takes to pick up, and to get to the end of its greeting; and what it says.
 const (
 	machineRings = 4
 	greeting     = 3
+	greets       = "Laissez un message après le timbre. Leave a message after the tone."
 )
 
 // run lives a call.
@@ -275,7 +297,15 @@ func (c *CarrierServer) run(k *call) {
 	if !c.ringing(k, line) {
 		return
 	}
+	k.mu.Lock()
+	if k.machine {
+		line = LineMachine
+	}
+	k.mu.Unlock()
 	c.wall.status(k.sid, "live")
+	if line == LineMachine || line == LineSilent {
+		c.wall.say(k.sid, "machine", greets)
+	}
 	c.event(k, "answered", "in-progress")
 	if k.fate.reordered {
 		c.event(k, "initiated", "initiated")

@@ -87,6 +87,22 @@ func TestWhoPicksUp(t *testing.T) {
 	}
 }
 
+// A machine that somebody of the demo lets answer is one for Relais, and seen on the wall.
+func TestVoicemail(t *testing.T) {
+	r := newRelais(t, map[string]string{"/voice": `<Response><Say>` + strings.Repeat("long ", 5000) + `</Say></Response>`})
+	w, c, api := demo(t, nil)
+	sid := dial(t, c, r.form("MachineDetection", "DetectMessageEnd", "AsyncAmd", "true", "AsyncAmdStatusCallback", r.base+"/amd"))
+	whenItRings(t, c.Voicemail, sid)
+	r.until(t, "the verdict", func(h []string) bool { return slices.Contains(h, "/amd in-progress machine_end_beep") })
+	watch(t, w, "the greeting", func(th Thread) bool {
+		said := th.Items[len(th.Items)-1].Said
+		return len(said) > 0 && said[0].Who == "machine"
+	})
+	if status, _ := send(t, api+"calls/"+sid+"/voicemail", ""); status != http.StatusConflict {
+		t.Errorf("a second machine: %d", status)
+	}
+}
+
 func TestChaosOfCallbacks(t *testing.T) {
 	for name, x := range map[string]struct {
 		chaos Chaos

@@ -72,11 +72,16 @@ func said(t Thread) string {
 // pickUp answers once the phone rings.
 func pickUp(t *testing.T, c *CarrierServer, sid string) {
 	t.Helper()
+	whenItRings(t, c.Answer, sid)
+}
+
+func whenItRings(t *testing.T, answer func(sid string) error, sid string) {
+	t.Helper()
 	limit := time.NewTimer(10 * time.Second)
 	defer limit.Stop()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for c.Answer(sid) != nil {
+	for answer(sid) != nil {
 		select {
 		case <-tick.C:
 		case <-limit.C:

@@ -16,16 +16,16 @@ import (
 )
 
 const (
-	maxParts  = 20
-	maxNested = 5
+	maxParts    = 20
+	maxNested   = 5
+	maxFileText = 32 << 10 // bytes
 )
 
 var oneClick = regexp.MustCompile(`https?://[^\s<>]+`)
 
 var errMail = errors.New("sandbox: not a mail")
 
-// readMail turns a message into an item: its subject and the first plain and HTML parts. Files
-// are named in the text, so that they can be seen on the wall.
+// readMail turns a message into an item: its subject, the first plain and HTML parts, and its files.
 func readMail(r io.Reader) (Item, error) {
 	m, err := mail.ReadMessage(r)
 	if err != nil {
@@ -47,17 +47,13 @@ func readMail(r io.Reader) (Item, error) {
 	if err := p.read(textproto.MIMEHeader(m.Header), m.Body, 0); err != nil {
 		return Item{}, err
 	}
-	if len(p.files) > 0 {
-		it.Text = strings.TrimRight(it.Text, "\n") + "\n\n[" + strings.Join(p.files, ", ") + "]"
-	}
 	return it, nil
 }
 
 // parts walks the parts of a message.
 type parts struct {
-	item  *Item
-	files []string
-	left  int
+	item *Item
+	left int
 }
 
 func (p *parts) read(h textproto.MIMEHeader, body io.Reader, depth int) error {
@@ -95,7 +91,11 @@ func (p *parts) read(h textproto.MIMEHeader, body io.Reader, depth int) error {
 		return fmt.Errorf("%w: %w", errMail, err)
 	}
 	if _, dp, err := mime.ParseMediaType(h.Get("Content-Disposition")); err == nil && dp["filename"] != "" {
-		p.files = append(p.files, dp["filename"])
+		f := File{Name: dp["filename"], Kind: kind}
+		if strings.HasPrefix(kind, "text/") && len(raw) <= maxFileText {
+			f.Text = utf8Of(raw, params["charset"])
+		}
+		p.item.Files = append(p.item.Files, f)
 		return nil
 	}
 	text := strings.ReplaceAll(utf8Of(raw, params["charset"]), "\r\n", "\n")

@@ -24,7 +24,7 @@ func TestReadMail(t *testing.T) {
 		{
 			"alternative and file",
 			"Content-Type: multipart/mixed; boundary=m\r\n\r\n--m\r\nContent-Type: multipart/alternative; boundary=a\r\n\r\n--a\r\nContent-Type: text/plain\r\n\r\nplain\r\n--a\r\nContent-Type: text/html\r\n\r\n<p>h\r\n--a--\r\n--m\r\nContent-Type: text/calendar\r\nContent-Disposition: attachment; filename=\"x.ics\"\r\n\r\nBEGIN\r\n--m--\r\n",
-			"", "plain\n\n[x.ics]", "<p>h", false,
+			"", "plain", "<p>h", false,
 		},
 		{"cut", "Content-Type: multipart/mixed; boundary=m\r\n\r\n--m\r\nContent-Type: text/plain\r\n\r\nplain", "", "", "", true},
 		{"no header", "\x00", "", "", "", true},
@@ -34,6 +34,10 @@ func TestReadMail(t *testing.T) {
 		if (err != nil) != x.bad || !x.bad && (it.Subject != x.subject || it.Text != x.text || it.HTML != x.inHTML) {
 			t.Errorf("%s: %v %+v", x.name, err, it)
 		}
+	}
+	it, err := readMail(strings.NewReader("Content-Type: text/calendar\r\nContent-Disposition: attachment; filename=\"x.ics\"\r\n\r\nBEGIN"))
+	if err != nil || len(it.Files) != 1 || it.Files[0] != (File{Name: "x.ics", Kind: "text/calendar", Text: "BEGIN"}) || it.Text != "" {
+		t.Errorf("file: %v %+v", err, it)
 	}
 	deep := ""
 	for i := range 10 {

@@ -41,6 +41,9 @@ func Handler(w *Wall, c *CarrierServer, dme *DME) http.Handler {
 	mux.HandleFunc("POST /sandbox/api/calls/{sid}/hangup", do(func(r *http.Request, _ struct{}) error {
 		return c.HangUp(r.PathValue("sid"))
 	}))
+	mux.HandleFunc("POST /sandbox/api/calls/{sid}/voicemail", do(func(r *http.Request, _ struct{}) error {
+		return c.Voicemail(r.PathValue("sid"))
+	}))
 	mux.HandleFunc("POST /sandbox/api/carrier", do(func(_ *http.Request, in Carrier) error {
 		return c.SetFaults(in)
 	}))

@@ -71,7 +71,7 @@ func TestMailIsAnswered(t *testing.T) {
 	eventually(t, "the slot is confirmed", func() bool { return p.card("famille", string(card.ID)).State == desk.Confirmed })
 	eventually(t, "the calendar file comes", func() bool {
 		for _, m := range p.mails(who) {
-			if strings.Contains(m.Text, ".ics]") {
+			if len(m.Files) == 1 && m.Files[0].Kind == "text/calendar" && strings.Contains(m.Files[0].Text, "\nBEGIN:VEVENT") {
 				return true
 			}
 		}

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { openable, pieces } from './mail';
+import { leads, openable, pieces } from './mail';
 
 describe('pieces', () => {
   it('makes links of addresses and leaves the dot outside', () => {
@@ -11,6 +11,10 @@ describe('pieces', () => {
   });
   it('keeps a text without links whole', () => {
     expect(pieces('OUI')).toEqual([{ text: 'OUI' }]);
+  });
+  it('says what a link leads to', () => {
+    const links = ['/o/abc', '/o/abc/no', '/o/abc/leave', '/w/abc', '/o/abc/else'];
+    expect(links.map((l) => leads('http://x.test' + l))).toEqual(['offer', 'no', 'leave', 'other', 'other']);
   });
   it('opens only web addresses', () => {
     expect(openable(['javascript:alert(1)', 'https://a.test', 'mailto:x@y.test'])).toEqual(['https://a.test']);

@@ -32,5 +32,11 @@ export function pieces(text: string): Piece[] {
   return out;
 }
 
+/** What a link of a mail leads to. */
+export function leads(url: string): 'offer' | 'no' | 'leave' | 'other' {
+  const m = /\/o\/[^/?#]+(?:\/(no|leave))?$/.exec(url);
+  return m ? ((m[1] as 'no' | 'leave' | undefined) ?? 'offer') : 'other';
+}
+
 /** The links of an item that may be opened. */
 export const openable = (links: readonly string[] | null | undefined) => (links ?? []).filter(web);

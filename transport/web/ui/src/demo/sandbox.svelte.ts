@@ -99,6 +99,19 @@ export class Sandbox {
     }
   }
 
+  /** What a mail program's own button to unsubscribe does (RFC 8058). */
+  async leave(url: string) {
+    this.error = '';
+    try {
+      const res = await fetch(url, { method: 'POST', body: new URLSearchParams({ 'List-Unsubscribe': 'One-Click' }), credentials: 'omit' });
+      if (!res.ok) this.error = String(res.status);
+      return res.ok;
+    } catch (e) {
+      this.error = String(e);
+      return false;
+    }
+  }
+
   async setCarrier(c: Carrier) {
     const old = this.carrier;
     this.carrier = c;

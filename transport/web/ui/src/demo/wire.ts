@@ -1,8 +1,14 @@
 // The wire types of the sandbox's own API, as package transport/sandbox defines them.
 export interface Line {
   at: string;
-  who: 'relais' | 'person';
+  who: 'relais' | 'person' | 'machine';
   say: string;
+}
+
+export interface Attached {
+  name: string;
+  kind: string;
+  text?: string;
 }
 
 export interface Item {
@@ -14,7 +20,9 @@ export interface Item {
   text: string;
   html?: string;
   links?: string[] | null;
+  files?: Attached[] | null;
   reply_to?: string;
+  leave?: string;
   status: string;
   said?: Line[] | null;
 }
