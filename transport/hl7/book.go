@@ -138,7 +138,7 @@ func (c *Connector) booked(ctx context.Context, b engine.Booking, r reply) (engi
 	}
 	e.at = s.At // whatever the record system says of it next is newer
 	e.lines = []line{s.line}
-	if _, err = c.p.apply(e); err == nil {
+	if err = c.p.apply(e); err == nil {
 		err = c.save(ctx)
 	}
 	if err != nil {
@@ -203,7 +203,7 @@ func (c *Connector) Cancel(ctx context.Context, source string) error {
 	defer c.mu.Unlock()
 	if err = c.whole(ctx); err == nil {
 		if a := c.p.appts[source]; a != nil && a.Live {
-			_, err = c.p.apply(event{trigger: "S15", placer: a.Placer, filler: a.Filler, at: a.At})
+			err = c.p.apply(event{trigger: "S15", placer: a.Placer, filler: a.Filler, at: a.At})
 		}
 	}
 	if err == nil {

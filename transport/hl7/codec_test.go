@@ -3,6 +3,7 @@ package hl7
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -14,11 +15,11 @@ const siu = "MSH|^~\\&|SCHED|CLINIC|RELAIS|CLINIC|20261123140000||SIU^S12^SIU_S1
 	"PID|1||12345^^^MRN||O\\T\\Brien^Zo\xeb~second\r" +
 	"AIP|1|A|D7^Gagnon^Sophie"
 
-func parse(t testing.TB, text string) Message {
-	t.Helper()
+func parse(tb testing.TB, text string) Message {
+	tb.Helper()
 	m, err := Parse([]byte(text), UTF8)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return m
 }
@@ -100,6 +101,7 @@ func TestFrames(t *testing.T) {
 		"no CR":      {"\x0bA\x1c\x0bB\x1c", []string{"A", "B"}, nil},
 		"blanks":     {"\r\n\x0bA\x1c\r\n\x0bB\x1c\r", []string{"A", "B"}, nil},
 		"cut short":  {"\x0bhalf\x0bA\x1c\r", []string{"A"}, nil},
+		"line ends":  {strings.Repeat("\x0bA\x1c\r\n", maxNoise), slices.Repeat([]string{"A"}, maxNoise), nil},
 		"noise":      {strings.Repeat("x", maxNoise+1), nil, errNoise},
 		"large":      {"\x0b" + big, []string{big[:MaxFrame]}, errTooLarge},
 		"large, end": {"\x0b" + big + "\x1c\r", []string{big[:MaxFrame]}, errTooLarge},
@@ -122,11 +124,11 @@ func TestFrames(t *testing.T) {
 	}
 }
 
-func zone(t testing.TB) *time.Location {
-	t.Helper()
+func zone(tb testing.TB) *time.Location {
+	tb.Helper()
 	z, err := time.LoadLocation("America/Toronto")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return z
 }

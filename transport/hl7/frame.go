@@ -2,6 +2,7 @@ package hl7
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -17,7 +18,7 @@ const (
 // MaxFrame is the largest message that is taken, in bytes; those of schedules are a few thousand.
 const MaxFrame = 1 << 20
 
-// maxNoise is how many bytes outside of frames a connection may send before it is closed.
+// maxNoise is how many bytes outside of frames may come before a message.
 const maxNoise = 4 << 10
 
 // The ways in which a stream is not MLLP.
@@ -75,17 +76,12 @@ func (f *frames) next() ([]byte, error) {
 
 // whole drops a message that was cut short by the start of another one inside the same frame.
 func (f *frames) whole(out []byte) ([]byte, error) {
-	for i := len(out) - 1; i >= 0; i-- {
-		if out[i] != frameStart {
-			continue
-		}
-		if f.noise += i; f.noise > maxNoise {
-			return nil, errNoise
-		}
-		out = out[i+1:]
-		break
+	start := bytes.LastIndexByte(out, frameStart)
+	if f.noise+start > maxNoise {
+		return nil, errNoise
 	}
-	return out, nil
+	f.noise = 0 // or the ends of lines between messages would add up over a day
+	return out[start+1:], nil
 }
 
 // frame puts a message into a frame.

@@ -26,9 +26,10 @@ const (
 	writeWithin        = 10 * time.Second
 	handshakeWithin    = 10 * time.Second
 	keepAlive          = 30 * time.Second
-	maxBad             = 20          // messages in a badWithin that cannot be read or belong to nobody
-	badWithin          = time.Minute //
-	drainWithin        = time.Second // after a refusal, so that it is not lost in a reset
+	maxBad             = 20                   // messages in a badWithin that cannot be read or belong to nobody
+	badWithin          = time.Minute          //
+	minPause           = 5 * time.Millisecond // before connections are taken again
+	drainWithin        = time.Second          // after a refusal, so that it is not lost in a reset
 )
 
 // Events of a listener, as Observe is told them. The list is closed.
@@ -61,7 +62,7 @@ type Listener struct {
 	ctx    context.Context //nolint:containedctx // the life of the listener, which no single call has
 	cancel context.CancelFunc
 	work   sync.WaitGroup
-	warned rate.Sometimes // who floods us must not flood the log
+	warned rate.Sometimes // who floods us must not flood the log; Observe counts all of it
 
 	mu      sync.Mutex
 	clinics map[address]*Connector
@@ -144,28 +145,32 @@ func (l *Listener) Serve(listen net.Listener) error {
 	}
 	l.listens = append(l.listens, listen)
 	l.mu.Unlock()
-	wait := 5 * time.Millisecond
+	wait := minPause
 	for {
 		conn, err := listen.Accept()
-		if l.ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			if errors.Is(err, net.ErrClosed) {
-				return fmt.Errorf("take an HL7 connection: %w", err)
-			}
-			// Out of file descriptors, for example: others need theirs to finish.
-			select {
-			case <-time.After(wait):
-				wait = min(2*wait, time.Second)
-			case <-l.ctx.Done():
-				return nil
-			}
+		switch {
+		case err == nil:
+			wait = minPause
+			l.accept(conn)
 			continue
+		case l.ended():
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return fmt.Errorf("take an HL7 connection: %w", err)
 		}
-		wait = 5 * time.Millisecond
-		l.accept(conn)
+		// Out of file descriptors, for example: others need theirs to finish.
+		select {
+		case <-time.After(wait):
+			wait = min(2*wait, time.Second)
+		case <-l.ctx.Done():
+		}
 	}
+}
+
+func (l *Listener) ended() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closed
 }
 
 func (l *Listener) accept(conn net.Conn) {
@@ -188,11 +193,6 @@ func (l *Listener) accept(conn net.Conn) {
 		defer l.forget(conn)
 		l.talk(conn, host)
 	}()
-}
-
-// warn logs, but not all of a flood; Observe counts all of it.
-func (l *Listener) warn(msg string, args ...any) {
-	l.warned.Do(func() { l.cfg.Log.Warn(msg, args...) })
 }
 
 func hostOf(conn net.Conn) netip.Addr {

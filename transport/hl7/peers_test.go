@@ -54,7 +54,7 @@ func TestNodeClient(t *testing.T) {
 	need(t, "node-hl7-client (npm ci in transport/hl7/peers)", installed("node") && err == nil)
 	r := newRound(t, nil)
 	_, port, _ := strings.Cut(r.addr, ":")
-	out, err := exec.CommandContext(t.Context(), "node", filepath.Join("peers", "send.mjs"), port).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), "node", "peers/send.mjs", port).CombinedOutput()
 	if err != nil || strings.TrimSpace(string(out)) != "AA N1\nAA N2" {
 		t.Fatalf("%q %v", out, err)
 	}
@@ -78,7 +78,7 @@ func freed(t *testing.T, r *round, start time.Time) {
 // TestPythonTakesRequests books at a server made with python3-hl7.
 func TestPythonTakesRequests(t *testing.T) {
 	need(t, "python3-hl7", exec.CommandContext(t.Context(), "/usr/bin/python3", "-c", "import hl7.mllp").Run() == nil)
-	cmd := exec.CommandContext(t.Context(), "/usr/bin/python3", filepath.Join("peers", "receive.py"))
+	cmd := exec.CommandContext(t.Context(), "/usr/bin/python3", "peers/receive.py")
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -52,19 +51,6 @@ func sourceOf(l line) string {
 		url.QueryEscape(string(l.Person)), url.QueryEscape(string(l.Place)),
 		l.Start.UTC().Format(layout), l.End.UTC().Format(layout),
 	}, "|")
-}
-
-// span is a blocked time of a person.
-type span struct {
-	Start time.Time `json:"start"`
-	End   time.Time `json:"end"`
-}
-
-// blocks are the blocked times of a person.
-type blocks struct {
-	Person engine.PractitionerID `json:"person"`
-	Spans  []span                `json:"spans"`
-	At     time.Time             `json:"at"`
 }
 
 // picture is what the messages of one clinic came to. It is not safe for concurrent use.
@@ -196,24 +182,23 @@ func (p *picture) find(e event) *appointment {
 // errFull says that a picture is full.
 var errFull = fmt.Errorf("more than %d appointments are known; nothing more is taken", maxAppointments) //nolint:gochecknoglobals // a sentinel
 
-// apply takes an event in. stale is true when a newer message of the same visit was taken before: then
-// nothing changes.
-func (p *picture) apply(e event) (stale bool, err error) {
-	switch e.trigger {
-	case "S23", "S24":
-		return p.block(e), nil
+// apply takes an event in. When a newer message of the same visit was taken before, nothing changes.
+func (p *picture) apply(e event) error {
+	if e.trigger == "S23" || e.trigger == "S24" {
+		p.block(e)
+		return nil
 	}
 	a := p.find(e)
 	if a != nil && e.at.Before(a.At) {
-		return true, nil
+		return nil
 	}
 	known := a != nil
 	if !known {
 		if len(e.lines) == 0 {
-			return false, nil // nobody here is concerned
+			return nil // nobody here is concerned
 		}
 		if len(p.appts) >= maxAppointments {
-			return false, errFull
+			return errFull
 		}
 		a = &appointment{Source: "placer/" + e.placer}
 		if e.filler != "" {
@@ -235,7 +220,7 @@ func (p *picture) apply(e event) (stale bool, err error) {
 		// A no-show is over, whatever its time says: that slot is nobody's to offer.
 		p.settle(l, e.at, e.trigger == "S26")
 	}
-	return false, nil
+	return nil
 }
 
 // change makes an appointment what an event says it is.
@@ -367,54 +352,6 @@ func (p *picture) shut(source string, at time.Time) {
 	}
 }
 
-// maxSpans bounds the blocked times of a person that are kept.
-const maxSpans = 2000
-
-// block takes blocked and unblocked times in.
-func (p *picture) block(e event) (stale bool) {
-	stale = len(e.lines) > 0
-	for _, l := range e.lines {
-		b := p.blocks[l.Person]
-		if b == nil {
-			b = &blocks{Person: l.Person}
-			p.blocks[l.Person] = b
-		}
-		if e.at.Before(b.At) {
-			continue
-		}
-		stale = false
-		b.At = e.at
-		b.Spans = without(b.Spans, span{l.Start, l.End}, e.at.Add(-keepPast))
-		if e.trigger == "S23" && len(b.Spans) < maxSpans {
-			b.Spans = append(b.Spans, span{l.Start, l.End})
-		}
-		p.changed["b"+digest(string(l.Person))] = b
-		p.settle(l, e.at, false)
-	}
-	return stale
-}
-
-// without takes a span out of others, and forgets those that are long over.
-func without(list []span, gone span, past time.Time) []span {
-	var out []span
-	for _, s := range list {
-		if s.End.Before(past) {
-			continue
-		}
-		if !s.Start.Before(gone.End) || !gone.Start.Before(s.End) {
-			out = append(out, s)
-			continue
-		}
-		if s.Start.Before(gone.Start) {
-			out = append(out, span{s.Start, gone.Start})
-		}
-		if gone.End.Before(s.End) {
-			out = append(out, span{gone.End, s.End})
-		}
-	}
-	return out
-}
-
 // prune forgets what is over, at most n records of it.
 func (p *picture) prune(now time.Time, n int) {
 	past := now.Add(-keepPast)
@@ -443,43 +380,4 @@ func (p *picture) prune(now time.Time, n int) {
 		}
 		p.changed["a"+digest(source)] = nil
 	}
-}
-
-func version(seq uint64) string { return strconv.FormatUint(seq, 10) }
-
-// slotFact is a slot as the rules know it.
-func (s *slot) fact() engine.SlotFact {
-	return engine.SlotFact{
-		Source: s.source(), Version: version(s.Seq), Status: s.Status, Practitioner: s.Person, Place: s.Place,
-		Start: s.Start, End: s.End, Changed: s.At,
-	}
-}
-
-// before is a freed slot as it was until a visit ended.
-func (s *slot) before() engine.SlotFact {
-	f := s.fact()
-	f.Version, f.Status = version(s.Seq-1), engine.SlotBusy
-	return f
-}
-
-func (p *picture) appointmentFact(a *appointment) engine.AppointmentFact {
-	f := engine.AppointmentFact{Source: a.Source, Version: version(a.Seq), Live: a.Live, Booking: a.Booking}
-	if len(a.Lines) == 0 { // it takes nobody's time here any more
-		f.Live, f.Gone = false, true
-	}
-	for _, l := range a.Lines {
-		if f.Start.IsZero() || l.Start.Before(f.Start) {
-			f.Start = l.Start
-		}
-		if l.End.After(f.End) {
-			f.End = l.End
-		}
-		for source, s := range p.people[l.Person] {
-			if s.overlaps(l) && !slices.Contains(f.Slots, source) {
-				f.Slots = append(f.Slots, source)
-			}
-		}
-	}
-	slices.Sort(f.Slots)
-	return f
 }

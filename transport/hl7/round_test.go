@@ -48,11 +48,11 @@ func (k *kept) Load(_ context.Context, c engine.ClinicID, f func(hl7.Record) err
 	return nil
 }
 
-func montreal(t testing.TB) *time.Location {
-	t.Helper()
+func montreal(tb testing.TB) *time.Location {
+	tb.Helper()
 	z, err := time.LoadLocation("America/Toronto")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return z
 }
@@ -70,20 +70,20 @@ type round struct {
 	filler string      // of the visit that was cancelled
 }
 
-func newRound(t testing.TB, set func(*hl7.Config, *hl7.ListenerConfig)) *round {
-	t.Helper()
-	r := &round{t: t, nudged: make(chan struct{}, 1), events: map[string]int{}}
+func newRound(tb testing.TB, set func(*hl7.Config, *hl7.ListenerConfig)) *round {
+	tb.Helper()
+	r := &round{t: tb, nudged: make(chan struct{}, 1), events: map[string]int{}}
 	var err error
 	r.system, err = sandbox.NewHL7System(sandbox.HL7Clinic{
-		ID: "derma", Sender: hl7.Party{Application: "SCHED", Facility: "DERMA"}, Receiver: hl7.Party{Application: "RELAIS"}, Zone: montreal(t),
+		ID: "derma", Sender: hl7.Party{Application: "SCHED", Facility: "DERMA"}, Receiver: hl7.Party{Application: "RELAIS"}, Zone: montreal(tb),
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(r.system.Close)
+	tb.Cleanup(r.system.Close)
 	quiet := slog.New(slog.DiscardHandler)
 	cfg := hl7.Config{
-		Clinic: "derma", Zone: montreal(t), Journal: &kept{records: map[string]hl7.Record{}},
+		Clinic: "derma", Zone: montreal(tb), Journal: &kept{records: map[string]hl7.Record{}},
 		Sender: hl7.Party{Application: "SCHED", Facility: "DERMA"}, Receiver: hl7.Party{Application: "RELAIS"},
 		SendTo: r.system.Addr(), Practitioners: map[string]engine.PractitionerID{"D7": "gagnon"}, Places: map[string]engine.PlaceID{"PARC": "parc"},
 		Nudge: func() {
@@ -101,20 +101,20 @@ func newRound(t testing.TB, set func(*hl7.Config, *hl7.ListenerConfig)) *round {
 	if set != nil {
 		set(&cfg, &lc)
 	}
-	if r.c, err = hl7.New(t.Context(), cfg); err != nil {
-		t.Fatal(err)
+	if r.c, err = hl7.New(tb.Context(), cfg); err != nil {
+		tb.Fatal(err)
 	}
-	t.Cleanup(r.c.Close)
+	tb.Cleanup(r.c.Close)
 	l := hl7.NewListener(lc)
 	if err := l.Add(r.c); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	listen, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	listen, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	go func() { _ = l.Serve(listen) }()
-	t.Cleanup(l.Close)
+	tb.Cleanup(l.Close)
 	r.addr = listen.Addr().String()
 	r.system.SendTo(r.addr)
 	return r
@@ -281,15 +281,15 @@ func (r *round) dial() net.Conn {
 	return conn
 }
 
-func answer(t testing.TB, in *hl7.Frames) (code, text string) {
-	t.Helper()
+func answer(tb testing.TB, in *hl7.Frames) (code, text string) {
+	tb.Helper()
 	b, err := in.Next()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	m, err := hl7.Parse(b, hl7.UTF8)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	msa := m.First("MSA")
 	return m.Field(msa, 1).Text(1), m.Field(msa, 3).Text(1)

@@ -97,7 +97,7 @@ func (c *Connector) apply(m Message, kind string) (v verdict, touched bool) {
 	}
 	c.skew = max(0, e.at.Sub(c.cfg.Now())) // one that is behind may only have waited to be sent
 	before := c.p.seq
-	if _, err := c.p.apply(e); err != nil {
+	if err := c.p.apply(e); err != nil {
 		if errors.Is(err, errFull) {
 			return no(failed, errInternal, "%s.", capital(err.Error())), false
 		}

@@ -26,7 +26,7 @@ func (l *Listener) talk(plain net.Conn, host netip.Addr) {
 		cancel()
 		if err != nil {
 			l.cfg.Observe("", Handshake)
-			l.warn("an HL7 connection was refused: TLS failed", "from", host, "error", err)
+			l.warned.Do(func() { l.cfg.Log.Warn("an HL7 connection was refused: TLS failed", "from", host, "error", err) })
 			return
 		}
 		conn = secure
@@ -104,7 +104,9 @@ func (c *conversation) message(text []byte) bool {
 		c.l.cfg.Observe(id, Accepted)
 	default:
 		c.l.cfg.Observe(id, Refused)
-		c.l.warn("an HL7 message was refused", "clinic", id, "answer", "A"+v.code, "why", v.text)
+		c.l.warned.Do(func() {
+			c.l.cfg.Log.Warn("an HL7 message was refused", "clinic", id, "answer", "A"+v.code, "why", v.text)
+		})
 	}
 	return c.reply(m, v)
 }
@@ -143,7 +145,9 @@ func (c *conversation) tolerated() bool {
 		return true
 	}
 	c.l.cfg.Observe("", Flood)
-	c.l.warn("an HL7 connection was closed: too much of what it sends is not for any clinic here", "from", c.host)
+	c.l.warned.Do(func() {
+		c.l.cfg.Log.Warn("an HL7 connection was closed: too much of what it sends is not for any clinic here", "from", c.host)
+	})
 	return false
 }
 
@@ -152,13 +156,15 @@ func (c *conversation) failed(text []byte, err error) {
 	switch {
 	case errors.Is(err, errTooLarge):
 		c.l.cfg.Observe("", TooLarge)
-		c.l.warn("an HL7 connection was closed: a message is too large", "from", c.host)
+		c.l.warned.Do(func() { c.l.cfg.Log.Warn("an HL7 connection was closed: a message is too large", "from", c.host) })
 		m, _ := Parse(text, UTF8)
 		c.write(ack(unreadable(m), "A", no(rejected, errSegment, "The message is larger than %d bytes.", MaxFrame), time.Now()))
 		c.drain()
 	case errors.Is(err, errNoise):
 		c.l.cfg.Observe("", Flood)
-		c.l.warn("an HL7 connection was closed: what it sends is not framed as MLLP", "from", c.host)
+		c.l.warned.Do(func() {
+			c.l.cfg.Log.Warn("an HL7 connection was closed: what it sends is not framed as MLLP", "from", c.host)
+		})
 	case errors.Is(err, os.ErrDeadlineExceeded) && c.l.ctx.Err() == nil:
 		c.l.cfg.Observe("", Slow)
 	}

@@ -14,7 +14,8 @@ var errTime = errors.New("is no time; write it as YYYYMMDDHHMM")
 // of one that it has twice in autumn the first is meant.
 func parseTime(s string, zone *time.Location) (time.Time, error) {
 	s = strings.TrimSpace(s)
-	layout, text := "", s
+	var layout string
+	text := s
 	offset := strings.LastIndexAny(s, "+-")
 	if offset > 0 {
 		text = s[:offset]

@@ -66,8 +66,9 @@ type world struct {
 	now     time.Time
 }
 
-func newWorld(t testing.TB) *world {
-	w := &world{t: t, journal: &memory{records: map[string][]byte{}}, mirror: schedule.New(), now: now}
+func newWorld(tb testing.TB) *world {
+	tb.Helper()
+	w := &world{t: tb, journal: &memory{records: map[string][]byte{}}, mirror: schedule.New(), now: now}
 	w.start()
 	return w
 }
@@ -119,7 +120,8 @@ func (w *world) look() string {
 	w.t.Helper()
 	var out []string
 	for range 10 {
-		obs, err := engine.Observation{}, error(nil)
+		var obs engine.Observation
+		var err error
 		before := w.cursor
 		if w.cursor == "" {
 			obs, err = w.c.Snapshot(context.Background(), now.Add(-13*time.Hour), now.AddDate(0, 0, 60))

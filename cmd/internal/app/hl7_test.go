@@ -45,19 +45,19 @@ clinics:
 
 // hl7Program is the program as it is configured, with a clinic whose record system speaks HL7, and a
 // carrier that takes texts at once.
-func hl7Program(t testing.TB, dir string, system *sandbox.HL7System, texts *instantCarrier) *program {
-	t.Helper()
+func hl7Program(tb testing.TB, dir string, system *sandbox.HL7System, texts *instantCarrier) *program {
+	tb.Helper()
 	path := filepath.Join(dir, "relais.yaml")
 	if err := os.WriteFile(path, fmt.Appendf(nil, hl7YAML, dir, system.Addr()), 0o600); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	cfg, err := LoadConfig(path, environment{}, nil)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	p := &program{cfg: cfg, log: slog.New(slog.DiscardHandler), metrics: newMetrics(), dmes: map[engine.ClinicID]recordSystem{}}
 	if err := p.openStore(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	opt := actors.Options{
 		Store: p.store, Links: links("https://relais.example"), Caller: notConfigured{}, Logger: p.log, Observer: actorFaults{p.metrics},
@@ -65,35 +65,35 @@ func hl7Program(t testing.TB, dir string, system *sandbox.HL7System, texts *inst
 		Metrics: clinicMetrics{p.metrics, func(engine.ClinicID, health.Status, health.Status) {}},
 		Invite:  func(engine.BookingID, engine.Clinic, engine.Lang, time.Time, time.Time) []byte { return nil },
 	}
-	if err := p.connectAll(t.Context(), &opt); err != nil {
-		t.Fatal(err)
+	if err := p.connectAll(tb.Context(), &opt); err != nil {
+		tb.Fatal(err)
 	}
 	if p.relais, err = actors.New(opt); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	if err := p.relais.Start(t.Context()); err != nil {
-		t.Fatal(err)
+	if err := p.relais.Start(tb.Context()); err != nil {
+		tb.Fatal(err)
 	}
-	if err := p.listenHL7(t.Context()); err != nil {
-		t.Fatal(err)
+	if err := p.listenHL7(tb.Context()); err != nil {
+		tb.Fatal(err)
 	}
 	system.SendTo(p.hl7Addr.String())
 	return p
 }
 
-func hl7Clinic(t testing.TB) (*sandbox.HL7System, *time.Location) {
-	t.Helper()
+func hl7Clinic(tb testing.TB) (*sandbox.HL7System, *time.Location) {
+	tb.Helper()
 	zone, err := time.LoadLocation("America/Toronto")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	system, err := sandbox.NewHL7System(sandbox.HL7Clinic{
 		ID: "physio", Zone: zone, Sender: hl7.Party{Application: "SCHED", Facility: "PARC"}, Receiver: hl7.Party{Application: "RELAIS"},
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(system.Close)
+	tb.Cleanup(system.Close)
 	return system, zone
 }
 
@@ -169,4 +169,3 @@ func stopHL7(p *program) {
 	p.hl7.Close()
 	p.close()
 }
-
