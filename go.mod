@@ -16,6 +16,7 @@ require (
 	github.com/gofhir/fhir/r4 v1.0.1
 	github.com/gofhir/validator v1.2.0
 	github.com/google/go-cmp v0.7.0
+	github.com/lenaten/hl7 v0.0.0-20181009090854-63c5c49a56d9
 	github.com/nyaruka/phonenumbers v1.8.1
 	github.com/prometheus/client_golang v1.23.2
 	github.com/rogpeppe/go-internal v1.14.1
