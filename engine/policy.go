@@ -24,6 +24,7 @@ type Policy struct {
 	Notice     time.Duration `json:"notice"`      // offers end this long before the start
 	Horizon    time.Duration `json:"horizon"`     // slots that start later than this from now are left alone
 	Hours      Hours         `json:"hours"`       // when people may be messaged, where they did not say
+	DayCap     int           `json:"day_cap"`     // offers a patient in 24 hours
 	WeekCap    int           `json:"week_cap"`    // offers a patient in 7 days
 	FarCap     int           `json:"far_cap"`     // of these, for slots more than a day away
 	ChainDepth int           `json:"chain_depth"` // how often a freed later appointment goes round again
@@ -43,7 +44,7 @@ func DefaultPolicy() Policy {
 		Notice:    30 * time.Minute,
 		Horizon:   60 * 24 * time.Hour,
 		Hours:     Hours{From: 8 * 60, Until: 21 * 60}, // usual Canadian practice for texts
-		WeekCap:   3, FarCap: 2,
+		DayCap:    2, WeekCap: 3, FarCap: 2,
 		ChainDepth: 3,
 		Courtesy:   true,
 		VoiceAfter: 90 * time.Second,

@@ -23,8 +23,9 @@ const (
 )
 
 const (
-	week = 7 * 24 * time.Hour
-	far  = 24 * time.Hour
+	day  = 24 * time.Hour
+	week = 7 * day
+	far  = day
 )
 
 // May judges consent, opt-outs, caps and the hours in the person's own zone; nil means UTC.
@@ -76,19 +77,23 @@ func channels(contacts []engine.Contact) (usable map[engine.Channel]bool, optedO
 	return usable, optedOut
 }
 
-// overCap counts the offers of the last seven days. Places are kept for slots at short notice.
+// overCap counts the offers of the last 24 hours and of the last seven days. Places of the week are kept
+// for slots at short notice.
 func overCap(offered []engine.Mark, slotStart, now time.Time, pol engine.Policy) bool {
-	all, distant := 0, 0
+	today, all, distant := 0, 0, 0
 	for _, m := range offered {
 		if now.Sub(m.At) >= week {
 			continue
 		}
 		all++
+		if now.Sub(m.At) < day {
+			today++
+		}
 		if m.Start.Sub(m.At) > far {
 			distant++
 		}
 	}
-	return all >= pol.WeekCap || (slotStart.Sub(now) > far && distant >= pol.FarCap)
+	return today >= pol.DayCap || all >= pol.WeekCap || (slotStart.Sub(now) > far && distant >= pol.FarCap)
 }
 
 // addressed reports whether the contact has a channel that messages leave on, and an address.

@@ -58,6 +58,8 @@ func TestMay(t *testing.T) {
 
 		{name: "below the cap", contacts: []engine.Contact{sms}, channel: engine.SMS, offered: []engine.Mark{mark(hour, hour), mark(day, hour)}},
 		{name: "at the cap", contacts: []engine.Contact{sms}, obstacle: capped, offered: []engine.Mark{mark(hour, hour), mark(day, hour), mark(6*day, hour)}},
+		{name: "at the day's cap", contacts: []engine.Contact{sms}, obstacle: capped, offered: []engine.Mark{mark(hour, hour), mark(23*hour, hour)}},
+		{name: "a day has passed", contacts: []engine.Contact{sms}, channel: engine.SMS, offered: []engine.Mark{mark(hour, hour), mark(24*hour, hour)}},
 		{name: "a week has passed", contacts: []engine.Contact{sms}, channel: engine.SMS, offered: []engine.Mark{mark(hour, hour), mark(day, hour), mark(7*day, hour)}},
 		{name: "distant ones are capped earlier", contacts: []engine.Contact{sms}, lead: 30 * hour, obstacle: capped, offered: []engine.Mark{mark(hour, 2*day), mark(day, 2*day)}},
 		{name: "a place is kept for short notice", contacts: []engine.Contact{sms}, lead: 24 * hour, channel: engine.SMS, offered: []engine.Mark{mark(hour, 2*day), mark(day, 2*day)}},

@@ -37,7 +37,7 @@ func (c *Client) compose(m engine.Message) (*gomail.Msg, error) {
 			name = "appointment.ics"
 		}
 		err := msg.AttachReader(name, bytes.NewReader(m.Invite),
-			gomail.WithFileContentType(gomail.ContentType("text/calendar; charset=utf-8; method="+methodOf(m.Invite))))
+			gomail.WithFileContentType(gomail.ContentType("text/calendar; charset=utf-8; method=PUBLISH")))
 		if err != nil {
 			return nil, fmt.Errorf("mail: attach: %w", err)
 		}

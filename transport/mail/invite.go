@@ -1,7 +1,6 @@
 package mail
 
 import (
-	"bytes"
 	"time"
 
 	ics "github.com/arran4/golang-ical"
@@ -16,31 +15,17 @@ import (
 // It is published, not requested (RFC 5546): a request asks for an RSVP, which the clinic would have
 // to read beside the answer that it has already.
 func (c *Client) Invite(booking engine.BookingID, clinic engine.Clinic, lang engine.Lang, start, end time.Time) []byte {
-	return c.calendar(booking, clinic, lang, start, end, ics.MethodPublish)
-}
-
-// Uninvite writes the calendar file that takes a booking's entry away again: the same UID, the next
-// sequence number, cancelled.
-func (c *Client) Uninvite(booking engine.BookingID, clinic engine.Clinic, lang engine.Lang, start, end time.Time) []byte {
-	return c.calendar(booking, clinic, lang, start, end, ics.MethodCancel)
-}
-
-func (c *Client) calendar(booking engine.BookingID, clinic engine.Clinic, lang engine.Lang, start, end time.Time, method ics.Method) []byte {
 	summary, ask := "Rendez-vous : "+clinic.Name, "Pour modifier ou annuler, appelez la clinique : "+clinic.Phone
 	if lang == engine.English {
 		summary, ask = "Appointment: "+clinic.Name, "To change or cancel, call the clinic: "+clinic.Phone
 	}
 	cal := ics.NewCalendarFor("Relais")
-	cal.SetMethod(method)
+	cal.SetMethod(ics.MethodPublish)
 	e := cal.AddEvent(string(booking))
 	e.SetDtStampTime(time.Now().UTC())
 	e.SetSequence(0)
 	e.SetStatus(ics.ObjectStatusConfirmed)
-	if method == ics.MethodCancel {
-		e.SetSequence(1)
-		e.SetStatus(ics.ObjectStatusCancelled)
-	}
-	e.SetOrganizer(c.from.Address) // both methods want one; the library writes names in it wrongly
+	e.SetOrganizer(c.from.Address) // publishing wants one; the library writes names in it wrongly
 	e.SetStartAt(start.UTC())
 	e.SetEndAt(end.UTC())
 	e.SetSummary(summary)
@@ -51,12 +36,4 @@ func (c *Client) calendar(booking engine.BookingID, clinic engine.Clinic, lang e
 		e.SetLocation(clinic.Address)
 	}
 	return []byte(cal.Serialize(ics.WithNewLineWindows))
-}
-
-// methodOf is the method that the message must name beside the file (RFC 6047).
-func methodOf(calendar []byte) string {
-	if bytes.Contains(calendar, []byte("\r\nMETHOD:CANCEL\r\n")) {
-		return string(ics.MethodCancel)
-	}
-	return string(ics.MethodPublish)
 }

@@ -72,7 +72,7 @@ func openHall(tb testing.TB, plan hallPlan) *hall {
 	policy.Strategy = engine.Waves // a wave as large as the hall
 	policy.Size, policy.Every, policy.MaxAsked = plan.asked, plan.every, plan.asked
 	policy.Grace, policy.Hours, policy.Reminders = 0, engine.Hours{}, 0
-	policy.WeekCap, policy.FarCap = 50, 50
+	policy.DayCap, policy.WeekCap, policy.FarCap = 50, 50, 50
 	policy.VoiceAfter, policy.VoiceReply = 12*time.Hour, 12*time.Hour
 	start := time.Now().Add(7 * 24 * time.Hour).UTC().Truncate(time.Hour)
 	for n := range plan.clinics {

@@ -296,6 +296,7 @@ func (c *checker) policy(at string, p *PolicyConfig) {
 	c.lasts(at+".notice", p.Notice, 0, 7*24*time.Hour)
 	c.lasts(at+".horizon", p.Horizon, time.Hour, 365*24*time.Hour)
 	c.between(at+".week_cap", p.WeekCap, 1, 50)
+	c.between(at+".day_cap", p.DayCap, 1, 50)
 	c.between(at+".far_cap", p.FarCap, 0, p.WeekCap)
 	c.between(at+".chain_depth", p.ChainDepth, 0, 10)
 	c.lasts(at+".voice_after", p.VoiceAfter, 10*time.Second, time.Hour)

@@ -77,6 +77,7 @@ type PolicyConfig struct {
 	Notice     Duration `yaml:"notice"`
 	Horizon    Duration `yaml:"horizon"`
 	Hours      Hours    `yaml:"hours"`
+	DayCap     int      `yaml:"day_cap"`
 	WeekCap    int      `yaml:"week_cap"`
 	FarCap     int      `yaml:"far_cap"`
 	ChainDepth int      `yaml:"chain_depth"`
@@ -125,7 +126,7 @@ func (c *ClinicConfig) setDefaults() {
 		Policy: PolicyConfig{
 			Strategy: string(p.Strategy), Size: p.Size, Every: Duration(p.Every), Accept: p.Accept, MaxAsked: p.MaxAsked,
 			Reminders: p.Reminders, Grace: Duration(p.Grace), Notice: Duration(p.Notice),
-			Horizon: Duration(p.Horizon), Hours: Hours(p.Hours), WeekCap: p.WeekCap, FarCap: p.FarCap,
+			Horizon: Duration(p.Horizon), Hours: Hours(p.Hours), DayCap: p.DayCap, WeekCap: p.WeekCap, FarCap: p.FarCap,
 			ChainDepth: p.ChainDepth, Courtesy: p.Courtesy,
 			VoiceAfter: Duration(p.VoiceAfter), VoiceReply: Duration(p.VoiceReply),
 		},
@@ -174,7 +175,7 @@ func (p *PolicyConfig) Policy() engine.Policy {
 		Strategy: engine.Strategy(p.Strategy), Size: p.Size, Every: time.Duration(p.Every),
 		Accept: p.Accept, MaxAsked: p.MaxAsked, Reminders: p.Reminders, Grace: time.Duration(p.Grace),
 		Notice: time.Duration(p.Notice), Horizon: time.Duration(p.Horizon), Hours: engine.Hours(p.Hours),
-		WeekCap: p.WeekCap, FarCap: p.FarCap, ChainDepth: p.ChainDepth, Courtesy: p.Courtesy,
+		DayCap: p.DayCap, WeekCap: p.WeekCap, FarCap: p.FarCap, ChainDepth: p.ChainDepth, Courtesy: p.Courtesy,
 		VoiceAfter: time.Duration(p.VoiceAfter), VoiceReply: time.Duration(p.VoiceReply),
 	}
 }

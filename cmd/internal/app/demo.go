@@ -264,7 +264,7 @@ func demoClinics(opt DemoOptions) []ClinicConfig {
 		p.Grace = 0 // in the demo a cancellation is one at once
 		p.VoiceAfter, p.VoiceReply = Duration(20*time.Second), Duration(min(opt.WaveEvery/2, 30*time.Second))
 		p.Hours = Hours{} // the demo's people said they may be reached at any hour
-		p.WeekCap, p.FarCap = 50, 50
+		p.DayCap, p.WeekCap, p.FarCap = 50, 50, 50
 		return p
 	}
 	clinic := func(id, name, address, phone string) ClinicConfig {
