@@ -95,7 +95,7 @@ func TestUnknownPhone(t *testing.T) {
 
 func TestStopAndStart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		w := freed(t, 2, nil)
+		w := freed(t, 2, func(p *engine.Policy) { p.DayCap = 3 })
 		w.wait(time.Minute)
 		w.want("a1 offer", "a2 offer")
 		w.answer(w.saysAs("SM1", phone("a", 1), "ARRÊT"), engine.AnsStopped)
