@@ -65,6 +65,7 @@ type round struct {
 	addr   string
 	nudged chan struct{}
 	events map[string]int
+	told   chan struct{} // an event was counted
 	mu     sync.Mutex
 	slot   engine.Slot // freed
 	filler string      // of the visit that was cancelled
@@ -72,7 +73,7 @@ type round struct {
 
 func newRound(tb testing.TB, set func(*hl7.Config, *hl7.ListenerConfig)) *round {
 	tb.Helper()
-	r := &round{t: tb, nudged: make(chan struct{}, 1), events: map[string]int{}}
+	r := &round{t: tb, nudged: make(chan struct{}, 1), events: map[string]int{}, told: make(chan struct{}, 1)}
 	var err error
 	r.system, err = sandbox.NewHL7System(sandbox.HL7Clinic{
 		ID: "derma", Sender: hl7.Party{Application: "SCHED", Facility: "DERMA"}, Receiver: hl7.Party{Application: "RELAIS"}, Zone: montreal(tb),
@@ -97,6 +98,10 @@ func newRound(tb testing.TB, set func(*hl7.Config, *hl7.ListenerConfig)) *round 
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.events[event]++
+		select {
+		case r.told <- struct{}{}:
+		default:
+		}
 	}}
 	if set != nil {
 		set(&cfg, &lc)
@@ -124,6 +129,19 @@ func (r *round) count(event string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.events[event]
+}
+
+// counted waits until an event was counted n times.
+func (r *round) counted(event string, n int) {
+	r.t.Helper()
+	late := time.After(20 * time.Second)
+	for r.count(event) < n {
+		select {
+		case <-r.told:
+		case <-late:
+			r.t.Fatalf("%s was not counted %d times: %v", event, n, r.events)
+		}
+	}
 }
 
 // free makes a visit and cancels it, and reads its slot.
@@ -266,176 +284,5 @@ func TestChecked(t *testing.T) {
 	}
 	if weak < 2 {
 		t.Error("HL7 is not said to be weaker than an interface that can be read")
-	}
-}
-
-// dial connects to the listener as a stranger.
-func (r *round) dial() net.Conn {
-	r.t.Helper()
-	conn, err := (&net.Dialer{}).DialContext(r.t.Context(), "tcp", r.addr)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
-	return conn
-}
-
-func answer(tb testing.TB, in *hl7.Frames) (code, text string) {
-	tb.Helper()
-	b, err := in.Next()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	m, err := hl7.Parse(b, hl7.UTF8)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	msa := m.First("MSA")
-	return m.Field(msa, 1).Text(1), m.Field(msa, 3).Text(1)
-}
-
-func siu(control, extra string) string {
-	return "MSH|^~\\&|SCHED|DERMA|RELAIS||20261123080000||SIU^S12|" + control + "|P|2.3.1" + extra + "\rSCH||v1|||||||20||^^^20301201090000\rAIP|1||D7\r"
-}
-
-func TestAcknowledgments(t *testing.T) {
-	for extra, want := range map[string]string{
-		"":             "AA",
-		"|||AL|NE":     "CA",
-		"|||NE|AL":     "AA",
-		"|||AL|AL":     "CA AA",
-		"|||ER|SU":     "AA",
-		"|||AL":        "CA",
-		"|||NE|NE":     "",
-		"||||AL":       "AA",
-		"|||SU|ER":     "CA",
-		"|||never|too": "",
-	} {
-		r := newRound(t, nil)
-		conn := r.dial()
-		in := hl7.NewFrames(conn)
-		// The message after it is answered in original mode, so silence shows.
-		_, _ = conn.Write(append(hl7.Frame([]byte(siu("1", extra))), hl7.Frame([]byte(siu("2", "")))...))
-		var got []string
-		for {
-			b, err := in.Next()
-			if err != nil {
-				t.Fatal(err)
-			}
-			m, _ := hl7.Parse(b, hl7.UTF8)
-			msa := m.First("MSA")
-			if m.Field(msa, 2).Text(1) == "2" {
-				break
-			}
-			if head := m.First("MSH"); m.Field(head, 3).Text(1) != "RELAIS" || m.Field(head, 5).Text(1) != "SCHED" || m.Field(head, 6).Text(1) != "DERMA" {
-				t.Errorf("the answer goes from and to %q", head)
-			}
-			got = append(got, m.Field(msa, 1).Text(1))
-		}
-		if strings.Join(got, " ") != want {
-			t.Errorf("MSH-13 to 16 %q are answered %v, want %s", extra, got, want)
-		}
-	}
-}
-
-func TestUnknownSender(t *testing.T) {
-	r := newRound(t, nil)
-	conn := r.dial()
-	_, _ = conn.Write(hl7.Frame([]byte(strings.Replace(siu("1", ""), "DERMA", "OTHER", 1))))
-	if code, text := answer(t, hl7.NewFrames(conn)); code != "AR" || !strings.Contains(text, "No clinic") {
-		t.Errorf("%s %q", code, text)
-	}
-	if r.count(hl7.Unknown) != 1 {
-		t.Error("it was not counted")
-	}
-}
-
-// What one connection sends costs that connection, and nobody else.
-func TestFloods(t *testing.T) {
-	for name, c := range map[string]struct {
-		send  string
-		event string
-	}{
-		"bytes":        {strings.Repeat("GET / HTTP/1.1\r\n", 1000), hl7.Flood},
-		"frames":       {strings.Repeat("\x0bgarbage\x1c\r", 1000), hl7.Flood},
-		"of strangers": {strings.Repeat(string(hl7.Frame([]byte(strings.Replace(siu("1", ""), "DERMA", "OTHER", 1)))), 100), hl7.Flood},
-		"one message":  {"\x0b" + strings.Repeat("x", hl7.MaxFrame+64<<10), hl7.TooLarge},
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := newRound(t, nil)
-			conn := r.dial()
-			go func() { _, _ = conn.Write([]byte(c.send)) }()
-			in := hl7.NewFrames(conn)
-			for {
-				if _, err := in.Next(); err != nil {
-					if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
-						t.Fatal("the connection was not closed")
-					}
-					break
-				}
-			}
-			if r.count(c.event) != 1 {
-				t.Errorf("%v", r.events)
-			}
-			r.free() // another connection is served
-		})
-	}
-}
-
-// 100 MB in one message: refused with a sentence, and no more than MaxFrame of it is held.
-func TestHugeMessage(t *testing.T) {
-	r := newRound(t, nil)
-	conn := r.dial()
-	go func() {
-		part := []byte(strings.Repeat("x", 1<<20))
-		_, _ = conn.Write([]byte("\x0b" + siu("1", "") + "NTE|1||"))
-		for range 100 {
-			if _, err := conn.Write(part); err != nil {
-				return
-			}
-		}
-	}()
-	if code, text := answer(t, hl7.NewFrames(conn)); code != "AR" || !strings.Contains(text, "larger than") {
-		t.Errorf("%s %q", code, text)
-	}
-}
-
-func TestConnectionsAreLimited(t *testing.T) {
-	r := newRound(t, func(_ *hl7.Config, l *hl7.ListenerConfig) { l.PerHost = 1 })
-	first := r.dial()
-	_, _ = first.Write(hl7.Frame([]byte(siu("1", ""))))
-	if code, _ := answer(t, hl7.NewFrames(first)); code != "AA" {
-		t.Fatal(code)
-	}
-	second := r.dial()
-	if _, err := hl7.NewFrames(second).Next(); err == nil {
-		t.Error("a second connection is served")
-	}
-	if r.count(hl7.TooMany) != 1 {
-		t.Error("it was not counted")
-	}
-}
-
-// BenchmarkDetection measures from the record system's cancellation, over a real connection, to the
-// nudge after which a look shows the slot free.
-func BenchmarkDetection(b *testing.B) {
-	r := newRound(b, nil)
-	start := time.Now().Add(48 * time.Hour).Truncate(time.Hour)
-	for i := range b.N {
-		b.StopTimer()
-		at := start.Add(time.Duration(i) * time.Hour)
-		filler, err := r.system.Book(b.Context(), "derma", "D7", "PARC", at, at.Add(20*time.Minute))
-		if err != nil {
-			b.Fatal(err)
-		}
-		for len(r.nudged) > 0 {
-			<-r.nudged
-		}
-		b.StartTimer()
-		if err := r.system.Cancel(b.Context(), "derma", filler); err != nil {
-			b.Fatal(err)
-		}
-		<-r.nudged
 	}
 }
