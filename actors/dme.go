@@ -239,16 +239,18 @@ func (a *dmeActor) look(c *system.Context) {
 	a.full = false
 	cursor, dme := a.cursor, a.c.dme
 	from, until := a.window(now)
-	ctx, cancel := context.WithTimeout(context.Background(), lookWithin)
-	system.PipeOn(a.r.looks, c, ctx, func(ctx context.Context) (engine.Observation, error) {
+	pool := a.r.looks
+	if full && h.Failures == 0 { // those that fail mostly wait, and must not hold up the others
+		pool = a.r.wholes
+	}
+	system.PipeOn(pool, c, context.Background(), func(ctx context.Context) (engine.Observation, error) {
+		ctx, cancel := context.WithTimeout(ctx, lookWithin) // from its turn on: its wait here is not the record system's
+		defer cancel()
 		if full {
 			return dme.Snapshot(ctx, from, until)
 		}
 		return dme.Changes(ctx, cursor)
-	}, func(obs engine.Observation, err error) any {
-		cancel()
-		return looked{n, obs, full, err}
-	})
+	}, func(obs engine.Observation, err error) any { return looked{n, obs, full, err} })
 }
 
 // lookWithin bounds one look; a record system that needs longer cannot be followed.

@@ -59,7 +59,7 @@ type Relais struct {
 	where   sync.Map // engine.SlotID -> *clinic, of every slot known to the store
 	next    sync.Map // engine.SlotID -> engine.SlotID, of chains: a slot, and the one that its winner gave up
 
-	commits, looks, writes, sends, asks system.Pool
+	commits, looks, wholes, writes, sends, asks system.Pool
 }
 
 // clinic is what the actors of one clinic share. Only the gates change.
@@ -115,6 +115,7 @@ const (
 	askWorkers, askWaiting       = 16, 20_000 // of carriers, about messages without a word
 	defaultPoll                  = 2 * time.Second
 	fullEvery                    = 5 * time.Minute // between complete looks, at most
+	wholeLooks                   = 32              // at once, of record systems that answered last time
 )
 
 // New checks the options and prepares the actors; nothing runs yet.
@@ -129,6 +130,7 @@ func New(opt Options) (*Relais, error) {
 		epoch: rand.Text(), clinics: map[engine.ClinicID]*clinic{},
 		commits: sys.NewPool(commitWorkers, commitWaiting),
 		looks:   sys.NewPool(max(8, n), 2*n+8),
+		wholes:  sys.NewPool(wholeLooks, 2*n+8),
 		writes:  sys.NewPool(max(8, n), 64*n+64),
 		sends:   sys.NewPool(sendWorkers, sendWaiting),
 		asks:    sys.NewPool(askWorkers, askWaiting),
