@@ -45,6 +45,7 @@ type (
 	scheduleLoaded  struct{ views []scheduleView }
 	scheduleChanged struct{ views []scheduleView }
 	healthView      struct{ health desk.Health }
+	modeView        struct{ mode engine.Mode }
 	openIs          struct{ n int }
 
 	scheduleView struct {
@@ -85,6 +86,8 @@ func (a *calendar) Receive(c *system.Context, msg any) {
 	case healthView:
 		m.health.Open = a.health.Open
 		a.healthIs(m.health)
+	case modeView:
+		a.push(desk.Delta{Mode: m.mode})
 	case openIs:
 		h := a.health
 		h.Open = m.n
@@ -215,7 +218,7 @@ func (a *calendar) healthIs(h desk.Health) {
 // push numbers a change and gives it to everybody; who does not keep up is dropped and comes back
 // for a snapshot.
 func (a *calendar) push(d desk.Delta) {
-	if len(d.Cards)+len(d.Remove) == 0 && d.Health == nil {
+	if len(d.Cards)+len(d.Remove) == 0 && d.Health == nil && d.Mode == "" {
 		return
 	}
 	if a.seq++; a.seq%ringSize == 0 {
@@ -298,7 +301,7 @@ func (r *Relais) info(c *clinic, now time.Time) desk.ClinicInfo {
 	local := now.In(c.zone)
 	_, offset := local.Zone()
 	return desk.ClinicInfo{
-		ID: c.ID, Name: c.Name, Zone: c.Zone, Offset: offset / 60, Today: local.Format(time.DateOnly), Mode: c.Mode,
+		ID: c.ID, Name: c.Name, Zone: c.Zone, Offset: offset / 60, Today: local.Format(time.DateOnly), Mode: c.mode(),
 		Practitioners: c.Practitioners, Places: c.Places,
 	}
 }

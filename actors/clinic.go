@@ -86,6 +86,10 @@ func (a *clinicActor) Receive(c *system.Context, msg any) {
 		a.health(m.status)
 	case compare:
 		a.compare(m)
+	case follow:
+		for id := range a.open {
+			a.r.slots.Ref(id).Send(m)
+		}
 	}
 }
 

@@ -25,7 +25,7 @@ import (
 	"relais/storage"
 )
 
-// Options is what Relais is made of. All fields but Poll and Retention are needed.
+// Options is what Relais is made of. All fields but Poll, Retention and WatchOnly are needed.
 type Options struct {
 	Store    storage.Store
 	Clinics  []engine.Clinic
@@ -40,6 +40,8 @@ type Options struct {
 	Poll     map[engine.ClinicID]time.Duration // between looks at a record system; 2 s where it says nothing
 	// Retention is how long finished slots and their offers are kept after the slot's end; 0: for ever.
 	Retention time.Duration
+	// WatchOnly says, in a sentence for the desk, why a clinic can only be in shadow mode.
+	WatchOnly map[engine.ClinicID]string
 }
 
 // Relais is the live system. Make one with New, then Start it.
@@ -84,6 +86,10 @@ type clinic struct {
 	// dme actor was last alive (Unix nanoseconds): without it nobody would notice that trust is over.
 	shut  atomic.Bool
 	heard atomic.Int64
+	// moded is the mode as it was kept at the desk or, before that, as the configuration gives it; moding
+	// lets one change after the other.
+	moded  atomic.Pointer[modeRecord]
+	moding sync.Mutex
 }
 
 // opening is the number of the gate's present opening; 0 while nothing may leave.
@@ -152,6 +158,7 @@ func New(opt Options) (*Relais, error) {
 		for _, p := range ec.Places {
 			c.points[p.ID] = p.Point
 		}
+		c.moded.Store(&modeRecord{Mode: ec.Mode})
 		r.clinics[ec.ID] = c
 	}
 	return r, nil
@@ -223,6 +230,9 @@ func (r *Relais) load(ctx context.Context, c *clinic) error {
 		return err
 	}
 	c.learned.Store(&cells)
+	if err := r.loadMode(ctx, c); err != nil {
+		return err
+	}
 	c.calendar = r.sys.Spawn("calendar", string(c.ID), func() system.Actor { return newCalendar(r, c) })
 	c.sync = r.sys.Spawn("dme", string(c.ID), func() system.Actor { return newDMEActor(r, c) })
 	c.boss = r.sys.Spawn("clinic", string(c.ID), func() system.Actor { return newClinicActor(r, c) })

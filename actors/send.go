@@ -155,7 +155,7 @@ func (a *notifier) still(d reach.Delivery) func() bool {
 		if waitlist.optedOut(patient, contact) || !a.r.stopped(contact).IsZero() {
 			return false
 		}
-		return !asks || open.Load() && c.opening() != 0 && waitlist.asking(patient, id)
+		return !asks || open.Load() && c.opening() != 0 && c.mode() != engine.Shadow && waitlist.asking(patient, id)
 	}
 }
 

@@ -185,6 +185,7 @@ func (a *slotActor) loaded(c *system.Context, p preload) {
 		a.broadcast()
 	}
 	a.arm(c)
+	a.follow(c)
 	a.next(c)
 }
 
@@ -257,6 +258,8 @@ func (a *slotActor) take(c *system.Context, msg any) {
 		a.arm(c)
 	case compare:
 		a.compare(c, m)
+	case follow:
+		a.follow(c)
 	case standAsk:
 		m.to.Send(a.standing())
 	case leaveAsk:
@@ -278,9 +281,11 @@ func (a *slotActor) trusted() bool { return a.gate != 0 && a.gate == a.c.opening
 
 func (a *slotActor) verdict(o engine.OfferID) leave {
 	switch {
-	case !pendingIn(a.state, o) || a.state.Phase != slot.Offering || !time.Now().Before(a.state.Deadline):
+	case !pendingIn(a.state, o) || !unfinished(a.state) || !time.Now().Before(a.state.Deadline):
 		return leaveNever
-	case slot.MayLeave(a.state, o) && a.trusted():
+	case a.c.mode() == engine.Shadow:
+		return leaveNever
+	case slot.MayLeave(a.state, o) && a.trusted() && !slot.Behind(a.state, a.c.mode()):
 		return leaveYes
 	}
 	return leaveLater
@@ -298,9 +303,16 @@ func (a *slotActor) wake(c *system.Context, m wake) {
 	if !a.trusted() && now.Before(a.state.Deadline) && !a.state.Suspended {
 		return // gateOpened arms it again
 	}
-	w := slotWork{in: slot.Tick{Gen: m.gen}}
-	if slot.WantsCandidates(a.state, now, a.c.Policy, a.c.Mode) {
-		w.in = slot.Tick{Gen: m.gen, Candidates: a.r.waitlist.candidates(a.c, a.state, now), Rates: a.c.rates()}
+	if slot.Behind(a.state, a.c.mode()) {
+		return // it is told first, and armed again
+	}
+	w := slotWork{in: slot.Tick{Gen: m.gen}, mode: a.state.Mode}
+	if slot.WantsCandidates(a.state, now, a.c.Policy, w.mode) {
+		tick := slot.Tick{Gen: m.gen, Candidates: a.r.waitlist.candidates(a.c, a.state, now), Rates: a.c.rates()}
+		if w.mode == engine.Shadow {
+			tick.Others = a.r.waitlist.hindered(a.c, a.state, now)
+		}
+		w.in = tick
 	}
 	a.step(c, w)
 }
@@ -337,7 +349,7 @@ func (a *slotActor) broadcast() {
 }
 
 func (a *slotActor) standing() suspension {
-	return suspension{a.state.Suspended || a.state.Paused || !a.trusted()}
+	return suspension{a.state.Suspended || a.state.Paused || a.state.Phase == slot.Approval || !a.trusted()}
 }
 
 // arm wakes the actor when the state says so.

@@ -18,6 +18,7 @@ import (
 // slotWork is one input on its way through Step, the commit and its effects.
 type slotWork struct {
 	in       slot.Input
+	mode     engine.Mode // that it is decided by
 	done     string      // outbox effect that this carries out
 	key      string      // idempotency of a command
 	ask      *replyAsk   // who waits
@@ -55,7 +56,10 @@ func (a *slotActor) step(c *system.Context, w slotWork) {
 		w = slotWork{in: slot.EntryGone{Entry: a.entryOf(w.in)}, done: w.done, staff: w.staff}
 	}
 	now := time.Now().UTC() // not rounded: a time before Wake would wake the slot again and again
-	next, effects, err := slot.Step(a.state, w.in, now, a.c.Policy, a.c.Mode, a.c.zone)
+	if w.mode == "" {
+		w.mode = a.c.mode()
+	}
+	next, effects, err := slot.Step(a.state, w.in, now, a.c.Policy, w.mode, a.c.zone)
 	if err != nil {
 		w.fail(err)
 		if w.done != "" { // it will never be accepted: do not ask again at every start
@@ -111,7 +115,7 @@ func (a *slotActor) gather(w *slotWork, now time.Time) {
 			return
 		}
 		a.queue = a.queue[1:]
-		next, effects, err := slot.Step(w.state, ask.Req, now, a.c.Policy, a.c.Mode, a.c.zone)
+		next, effects, err := slot.Step(w.state, ask.Req, now, a.c.Policy, w.mode, a.c.zone)
 		if err != nil {
 			ask.Reply("", err)
 			continue
@@ -417,11 +421,13 @@ func (a *slotActor) finish(c *system.Context, w slotWork, committed bool) {
 	if unfinished(before) != unfinished(a.state) {
 		a.c.boss.Send(slotIs{a.state.Slot, unfinished(a.state)})
 	}
-	if before.Suspended != a.state.Suspended || before.Paused != a.state.Paused {
+	if before.Suspended != a.state.Suspended || before.Paused != a.state.Paused ||
+		(before.Phase == slot.Approval) != (a.state.Phase == slot.Approval) {
 		a.broadcast()
 	}
 	a.c.calendar.Send(slotChanged{view: a.r.cardOf(a.c, a.state)})
 	a.arm(c)
+	a.follow(c)
 }
 
 // track keeps the waitlist's view of who may still answer.

@@ -136,6 +136,7 @@ type Delta struct {
 	Cards  []Card          `json:"cards,omitempty"` // new or changed
 	Remove []engine.SlotID `json:"remove,omitempty"`
 	Health *Health         `json:"health,omitempty"`
+	Mode   engine.Mode     `json:"mode,omitempty"` // the clinic's, when it changed
 }
 
 // Frame is one message of the live feed: exactly one field is set. A frame is sent as one

@@ -87,14 +87,20 @@ func Serves(by *engine.Practitioner, p *engine.Patient, at time.Time) Obstacle {
 	if by.Ages == nil {
 		return ""
 	}
-	years := at.Year() - p.Born.Year()
-	if at.Month() < p.Born.Month() || (at.Month() == p.Born.Month() && at.Day() < p.Born.Day()) {
-		years--
-	}
+	years := Years(p.Born, at)
 	if p.Born.IsZero() || years < by.Ages.From || years > by.Ages.Until {
 		return Age
 	}
 	return ""
+}
+
+// Years is the age in whole years of somebody who was born on a day, on the day of at.
+func Years(born, at time.Time) int {
+	years := at.Year() - born.Year()
+	if at.Month() < born.Month() || (at.Month() == born.Month() && at.Day() < born.Day()) {
+		years--
+	}
+	return years
 }
 
 // available reports whether the whole slot lies inside one of the windows.

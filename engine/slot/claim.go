@@ -178,10 +178,7 @@ func (t *turn) refused(in BookingRefused) {
 	t.Winner, t.Booking = "", ""
 	if in.Free {
 		t.change()
-		t.Phase = Freed // a slot that was given away before anybody was asked starts where it was
-		if t.asked() {
-			t.Phase = Offering
-		}
+		t.Phase = t.begun() // a slot that was given away before anybody was asked starts where it was
 		t.look()
 	} else {
 		t.end(Closed, "taken")

@@ -191,7 +191,10 @@ func (w *world) play(op [4]byte) {
 		in = GivenUp{Appointment: fmt.Sprintf("Appointment/%d", n%40), Refused: op[2]%2 == 1}
 	case 14:
 		w.mode = []engine.Mode{engine.Automatic, engine.Approval, engine.Shadow}[n%3]
-		return
+		if op[2]%2 == 0 { // the caller tells it later, or never
+			return
+		}
+		in = ModeChanged{By: "desk"}
 	default:
 		in = Tick{Gen: w.s.Gen}
 	}
@@ -312,7 +315,7 @@ func (w *world) checkEffects(in Input, next State, effects []Effect, wanted, ref
 			if !wanted || !MayLeave(next, o.ID) || !w.now.Before(next.Deadline) || w.mode == engine.Shadow {
 				t.Fatalf("nobody may be asked now: %s in %s", describe(e), summary(next))
 			}
-			if w.s.Phase == Freed && w.mode == engine.Approval && !w.s.Approved {
+			if w.mode == engine.Approval && !w.s.Approved {
 				t.Fatalf("not approved: %s", describe(e))
 			}
 			w.started[o.ID], w.asked[o.Patient] = true, true
@@ -407,7 +410,7 @@ func (w *world) checkOffers(s State) {
 				t.Fatalf("%s won, the winner is %s", o.ID, s.Winner)
 			}
 		case Pending:
-			if s.Phase != Offering || w.ended[o.ID] {
+			if (s.Phase != Offering && s.Phase != Approval) || w.ended[o.ID] {
 				t.Fatalf("%s is pending in %s", o.ID, summary(s))
 			}
 		case Lost, Ended:

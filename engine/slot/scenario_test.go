@@ -25,7 +25,8 @@ var update = flag.Bool("update", false, "rewrite the results in testdata")
 // after a crash, so nothing can hang on what is only in memory.
 //
 //	policy [waves|one-by-one|adaptive] [size=3] [every=10m] [max=60] [reminders=1] [courtesy=false] [chain=3] [horizon=1440h]
-//	mode automatic|approval|shadow
+//	mode automatic|approval|shadow  what the next inputs are given; the slot is not told
+//	changed                      the slot is told that the mode changed
 //	at 9:05                      the clock, on 2 March 2026, UTC
 //	wake [ann bob/voice cid+]    the clock goes to State.Wake, and ticks with these candidates; + has a later appointment
 //	tick [gen=N] [ann ...]       ticks without moving the clock
@@ -243,6 +244,8 @@ func (p *player) input(f []string) Input {
 		return Resume{}
 	case "unreachable":
 		return Unreachable{Offer: p.offer(f[1])}
+	case "changed":
+		return ModeChanged{By: "boss"}
 	case "gone":
 		return EntryGone{Entry: engine.EntryID(f[1])}
 	}

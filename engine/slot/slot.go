@@ -56,8 +56,17 @@ type State struct {
 	Depth     int                `json:"depth,omitempty"`  // in its chain; 0 is a plain cancellation
 	Parent    engine.SlotID      `json:"parent,omitempty"` // the slot whose winner gave this one up
 	Later     Later              `json:"later,omitempty"`  // what became of the winner's later appointment
+	Mode      engine.Mode        `json:"mode,omitempty"`   // the clinic's, when this was opened or since the last ModeChanged
+	Would     []Would            `json:"would,omitempty"`  // whom shadow mode would have asked first, in order
 	Wake      time.Time          `json:"wake,omitzero"`
 	Gen       uint64             `json:"gen"`
+}
+
+// Would is somebody who would have been asked if the clinic were not in shadow mode.
+type Would struct {
+	Entry   engine.EntryID   `json:"entry"`
+	Patient engine.PatientID `json:"patient"`
+	Channel engine.Channel   `json:"channel"`
 }
 
 // Later is what became of the later appointment that the winner gave up.
@@ -118,11 +127,13 @@ type Opened struct {
 // does nothing, so a caller whose timer fired early arms it again. Candidates are ranked,
 // unasked, reachable now, and are looked up by the caller only when WantsCandidates says so.
 // Rates are what the clinic learned of how often its offers are accepted; the zero value leaves that to
-// the policy.
+// the policy. Others counts, by match.Obstacle, the people of the list who cannot be asked; it is only read
+// in shadow mode, for the timeline.
 type Tick struct {
 	Gen        uint64
 	Candidates []engine.Candidate
 	Rates      offer.Rates
+	Others     map[string]int
 }
 
 // Reply says that a person answered an offer. ID is the carrier's identifier of the reply.
@@ -169,6 +180,10 @@ type Unreachable struct{ Offer engine.OfferID }
 // EntryGone says that the entry of a pending offer left the list, opted out or won another slot.
 type EntryGone struct{ Entry engine.EntryID }
 
+// ModeChanged says that the clinic's mode is another than State.Mode now: the one that Step is given. Offers
+// that were made stand and can be answered. By is who changed it; "" for the configuration.
+type ModeChanged struct{ By engine.UserID }
+
 // StaffAction is what a person at the front desk does to a slot.
 type StaffAction string
 
@@ -203,6 +218,7 @@ func (Suspend) input()         {}
 func (Resume) input()          {}
 func (Unreachable) input()     {}
 func (EntryGone) input()       {}
+func (ModeChanged) input()     {}
 func (Staff) input()           {}
 
 // Effect is one thing to do. The set is closed. Effects are of three sorts: those that belong
@@ -314,10 +330,13 @@ const (
 	EvCancelled = "cancelled"  // it is cancelled in the record system
 	EvKept      = "kept"       // the record system refuses to cancel it
 	EvSettled   = "settled"    // somebody at the desk dealt with that
+	EvMode      = "mode"       // the clinic's mode changed while the slot was open
 )
 
 // The values of Note.Detail keys are counts, channels, words of closed lists and the record
-// system's references. The keys: wave, asked, shadow, channel, answer, why, depth, appointment.
+// system's references. The keys: wave, asked, shadow, channel, answer, why, depth, appointment, mode; of a wave
+// in shadow mode also how many on each channel (sms, voice, email), and how many could not be asked for each
+// obstacle (not_hours, not_cap ...).
 
 // Step takes what is and what happened and returns what is now and what is to be done. It leaves
 // s unchanged, and the result shares no memory with s that a later Step writes to. When nothing
@@ -351,7 +370,7 @@ func WantsCandidates(s State, now time.Time, p engine.Policy, mode engine.Mode) 
 	case Freed:
 		return !now.Before(s.HoldUntil) && !needsApproval(s, mode) && (mode != engine.Shadow || s.Wave == 0)
 	case Offering:
-		return mode != engine.Shadow && len(s.Offers) < p.MaxAsked
+		return mode != engine.Shadow && !needsApproval(s, mode) && len(s.Offers) < p.MaxAsked
 	case None, Approval, Claimed, Booked, Expired, Closed:
 	}
 	return false
@@ -374,6 +393,12 @@ func (s *State) find(id engine.OfferID) int {
 
 func needsApproval(s State, mode engine.Mode) bool {
 	return mode == engine.Approval && !s.Approved
+}
+
+// Behind reports whether the clinic's mode changed while the slot was looking for somebody and the slot was
+// not told yet: send it a ModeChanged.
+func Behind(s State, mode engine.Mode) bool {
+	return s.Mode != mode && (s.Phase == Freed || s.Phase == Approval || s.Phase == Offering)
 }
 
 // Hand is a change that a person made.

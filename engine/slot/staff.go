@@ -80,7 +80,7 @@ func (t *turn) approve(Staff) error {
 		return refusal("This slot does not wait for approval.")
 	}
 	t.change()
-	t.Phase, t.Approved = Freed, true
+	t.Phase, t.Approved = t.begun(), true
 	t.look()
 	t.note(EvApproved, "")
 	return nil

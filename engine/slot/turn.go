@@ -47,6 +47,8 @@ func (t *turn) take(in Input) error {
 		return t.unreachable(in)
 	case EntryGone:
 		t.entryGone(in)
+	case ModeChanged:
+		t.modeChanged(in)
 	case Staff:
 		return t.staff(in)
 	default:
@@ -142,7 +144,7 @@ func (t *turn) open(in Opened) error {
 	t.State = State{
 		Slot: sl, Opening: t.Opening + 1, Phase: Freed, Version: t.Version, Gen: t.Gen,
 		OpenedAt: t.now, HoldUntil: t.now.Add(max(0, in.Grace)), Deadline: deadline,
-		Suspended: in.Suspended, Asked: asked, Depth: in.Depth, Parent: in.Parent,
+		Suspended: in.Suspended, Asked: asked, Depth: in.Depth, Parent: in.Parent, Mode: t.mode,
 	}
 	t.look()
 	t.note(EvOpened, "", "depth", strconv.Itoa(in.Depth))
@@ -166,7 +168,7 @@ func (t *turn) tick(in Tick) {
 	case t.Phase == Freed && t.now.Before(t.HoldUntil):
 		t.change()
 		t.arm(t.HoldUntil)
-	case t.Phase == Freed && needsApproval(t.State, t.mode):
+	case needsApproval(t.State, t.mode): // with people asked already when the mode was another then
 		t.change()
 		t.Phase = Approval
 		t.arm(t.Deadline)
@@ -216,9 +218,7 @@ func (t *turn) review(in Tick) {
 	t.change()
 	t.Forward = false
 	if t.mode == engine.Shadow {
-		t.Wave, t.WaveAt = 1, t.now
-		t.arm(t.Deadline)
-		t.note(EvWave, "", "shadow", "true", "wave", "1", "asked", strconv.Itoa(len(chosen)))
+		t.would(chosen, in.Others)
 		return
 	}
 	if len(chosen) > 0 {

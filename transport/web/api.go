@@ -170,6 +170,7 @@ func newAPI(s *Server, mux *http.ServeMux) (*huma.OpenAPI, error) {
 	s.slotCalls(api)
 	s.waitlistCalls(api)
 	s.peopleCalls(api)
+	s.modeCalls(api)
 	return api.OpenAPI(), finishSpec(api.OpenAPI())
 }
 

@@ -45,6 +45,10 @@ var routes = []route{
 	{"GET", "/api/v1/clinics/nord/unread", "", 200},
 	{"POST", "/api/v1/clinics/nord/unread", `{"id":"o1","revision":2,"text":"Oui","decision":"yes"}`, 200},
 	{"GET", "/api/v1/clinics/nord/health", "", 200},
+	{"GET", "/api/v1/clinics/nord/mode?days=30", "", 200},
+	{"POST", "/api/v1/clinics/nord/mode", `{"mode":"automatic","revision":2}`, 200},
+	{"GET", "/api/v1/clinics/nord/fairness?from=2026-01-01&to=2026-03-31", "", 200},
+	{"GET", "/api/v1/clinics/nord/fairness.csv", "", 200},
 	{"POST", "/api/v1/clinics/nord/hold", `{"hold":true}`, 200},
 	{"POST", "/api/v1/clinics/nord/check", "", 200},
 }
@@ -66,6 +70,9 @@ func TestEveryCallAnswers(t *testing.T) {
 	if got := fmt.Sprint(b.desk.settled); got != `[marie press-0001 o1 2 "Oui" yes]` || len(b.desk.contacts) != 1 || b.desk.contacts[0].Proof != "by phone by marie" {
 		t.Errorf("settled %s, contacts %+v", got, b.desk.contacts)
 	}
+	if b.desk.mode.Mode != engine.Automatic || b.desk.mode.By != "marie" || b.desk.mode.Revision != 3 {
+		t.Errorf("mode %+v", b.desk.mode)
+	}
 	if !b.desk.held || b.desk.checks != 1 || !b.desk.card.Paused || b.desk.card.By != "marie" {
 		t.Errorf("the commands did not reach the desk: %+v", b.desk.card)
 	}
@@ -80,7 +87,7 @@ func TestEveryCallNeedsASession(t *testing.T) {
 			t.Errorf("%s %s: %d %s", r.method, r.path, w.Code, w.Body)
 		}
 	}
-	if b.desk.held || b.desk.checks != 0 || b.desk.card.Paused || len(b.desk.people) != 0 || len(b.desk.contacts) != 0 || len(b.desk.settled) != 0 {
+	if b.desk.held || b.desk.mode.Mode != "" || b.desk.checks != 0 || b.desk.card.Paused || len(b.desk.people) != 0 || len(b.desk.contacts) != 0 || len(b.desk.settled) != 0 {
 		t.Error("a call without a session changed something")
 	}
 }
@@ -106,7 +113,7 @@ func TestOtherClinicLooksMissing(t *testing.T) {
 			t.Errorf("%s tells an existing clinic from a missing one", r.path)
 		}
 	}
-	if b.desk.held || b.desk.checks != 0 || b.desk.card.Paused || len(b.desk.people) != 0 || len(b.desk.contacts) != 0 || len(b.desk.settled) != 0 {
+	if b.desk.held || b.desk.mode.Mode != "" || b.desk.checks != 0 || b.desk.card.Paused || len(b.desk.people) != 0 || len(b.desk.contacts) != 0 || len(b.desk.settled) != 0 {
 		t.Error("a call on another clinic changed something")
 	}
 	list := decode[ClinicList](t, b.do(call{method: "GET", path: "/api/v1/clinics", cookie: cookie}))

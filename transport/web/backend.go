@@ -40,6 +40,13 @@ type Desk interface {
 	SettleUnread(ctx context.Context, c engine.ClinicID, by engine.UserID, key string, in desk.UnreadEnd) (desk.UnreadOutcome, error)
 	// CheckNote shows what a note to a patient would be as an SMS.
 	CheckNote(ctx context.Context, c engine.ClinicID, lang engine.Lang, text string) (wording.NoteCheck, error)
+	// Mode shows the clinic's mode and what happened, or would have, in the last days; SetMode changes it,
+	// once per key.
+	Mode(ctx context.Context, c engine.ClinicID, days int) (desk.ModeView, error)
+	SetMode(ctx context.Context, c engine.ClinicID, by engine.UserID, key string, set desk.ModeChange) (desk.ModeState, error)
+	// Fairness reports on the offers made from one day to another, both included; the zero Time is today,
+	// and 90 days in all.
+	Fairness(ctx context.Context, c engine.ClinicID, from, to time.Time) (desk.FairnessView, error)
 	Health(ctx context.Context, c engine.ClinicID) (desk.Health, error)
 	// Sync is Health with what is behind it, for the panel.
 	Sync(ctx context.Context, c engine.ClinicID) (desk.Sync, error)

@@ -19,12 +19,14 @@ import (
 	"relais/engine"
 	"relais/engine/desk"
 	"relais/engine/health"
+	"relais/engine/review"
 	"relais/engine/wording"
 )
 
 // fakeDesk is a small front desk: clinics "nord" and "sud", a numbered calendar that remembers its
 // deltas, and one slot.
 type fakeDesk struct {
+	mode     desk.ModeState
 	mu       sync.Mutex
 	epoch    string
 	seq      uint64
@@ -196,6 +198,22 @@ func (d *fakeDesk) CheckNote(_ context.Context, _ engine.ClinicID, _ engine.Lang
 
 func (d *fakeDesk) Messages(context.Context, engine.ClinicID) ([]wording.Preview, error) {
 	return []wording.Preview{{Topic: "offer", Text: "Bonjour"}}, d.err
+}
+
+func (d *fakeDesk) Mode(_ context.Context, _ engine.ClinicID, days int) (desk.ModeView, error) {
+	return desk.ModeView{State: d.mode, Days: days}, d.err
+}
+
+func (d *fakeDesk) SetMode(_ context.Context, _ engine.ClinicID, by engine.UserID, _ string, set desk.ModeChange) (desk.ModeState, error) {
+	d.mode = desk.ModeState{Mode: set.Mode, Revision: set.Revision + 1, By: by}
+	return d.mode, d.err
+}
+
+func (d *fakeDesk) Fairness(_ context.Context, _ engine.ClinicID, from, to time.Time) (desk.FairnessView, error) {
+	return desk.FairnessView{
+		From: from.Format(time.DateOnly), To: to.Format(time.DateOnly),
+		Report: review.Fair([]review.Subject{{Patient: "p", Lang: engine.French, Age: 3, Km: 1, Offers: 1}}),
+	}, d.err
 }
 
 func (d *fakeDesk) Health(context.Context, engine.ClinicID) (desk.Health, error) {

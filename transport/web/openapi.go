@@ -61,8 +61,10 @@ func encode(w io.Writer, v any) error { return json.NewEncoder(w).Encode(v) }
 
 // choices are the closed sets of the wire types, which Go's strings do not show to a schema.
 var choices = map[string][]any{
-	"ClinicInfo.mode":  {engine.Automatic, engine.Approval, engine.Shadow},
-	"Delivery.channel": {engine.SMS, engine.Voice, engine.EmailMail, engine.Page, engine.Desk},
+	"Delta.mode":          {engine.Automatic, engine.Approval, engine.Shadow},
+	"WouldPerson.channel": {engine.SMS, engine.Voice, engine.EmailMail},
+	"ClinicInfo.mode":     {engine.Automatic, engine.Approval, engine.Shadow},
+	"Delivery.channel":    {engine.SMS, engine.Voice, engine.EmailMail, engine.Page, engine.Desk},
 	"Delivery.kind": {
 		engine.MsgOffer, engine.MsgReminder, engine.MsgFinalising, engine.MsgBooked, engine.MsgRefused, engine.MsgTaken,
 		engine.MsgWithdrawn, engine.MsgNote,

@@ -52,6 +52,7 @@ type commands struct {
 	Simulate simulateCommand `cmd:"" help:"Play policies against made-up patients and compare them."`
 	Replay   replayCommand   `cmd:"" help:"Play a clinic's own past openings under another policy, while relais serve is stopped."`
 	Learning learningCommand `cmd:"" help:"Look at what a clinic learned of its offers, while relais serve is stopped."`
+	Policy   policyCommand   `cmd:"" help:"Say what a clinic's policy does, in words."`
 	Config   configCommand   `cmd:"" help:"Look at a configuration."`
 	DME      dmeCommand      `cmd:"" name:"dme" help:"Try the connection to a clinic's record system."`
 	Channel  channelCommand  `cmd:"" help:"Look at the channels to patients."`
@@ -242,9 +243,17 @@ func (c *checkCommand) Run(io *streams) error {
 	if channels == nil {
 		channels = append(channels, "nothing sent (shadow mode)")
 	}
-	_, err = fmt.Fprintf(io.out, "The configuration is fine: %s, %s, on %s as %s.\n",
+	fmt.Fprintf(io.out, "The configuration is fine: %s, %s, on %s as %s.\n",
 		count(len(cfg.Clinics), "clinic"), strings.Join(channels, ", "), cfg.Addr, cfg.PublicURL)
-	return err
+	for _, clinic := range cfg.Clinics {
+		fmt.Fprintf(io.out, "%s starts in %s mode", clinic.ID, clinic.Mode)
+		if why := cfg.watchOnly(&clinic); why != "" {
+			fmt.Fprintf(io.out, " and stays there: %s\n", why)
+			continue
+		}
+		fmt.Fprintln(io.out, "; a change at the front desk wins over this.")
+	}
+	return nil
 }
 
 func count(n int, thing string) string {

@@ -102,7 +102,12 @@ func assemble(ctx context.Context, cfg Config, log *slog.Logger, sandbox bool) (
 		Store:   p.store,
 		Links:   links(cfg.PublicURL),
 		Metrics: clinicMetrics{p.metrics, p.alarm}, Observer: actorFaults{p.metrics}, Logger: log,
-		Retention: time.Duration(cfg.Retention),
+		Retention: time.Duration(cfg.Retention), WatchOnly: map[engine.ClinicID]string{},
+	}
+	for i := range cfg.Clinics {
+		if why := cfg.watchOnly(&cfg.Clinics[i]); why != "" {
+			opt.WatchOnly[engine.ClinicID(cfg.Clinics[i].ID)] = why
+		}
 	}
 	if err := p.openChannels(&opt); err != nil {
 		return p, err

@@ -84,6 +84,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/clinics/{clinic}/fairness": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Offers and bookings by group
+         * @description By language, age and distance, without names. Groups of fewer than 5 people are joined.
+         */
+        get: operations["fairness"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clinics/{clinic}/fairness.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The same as a file
+         * @description Comma-separated values, as RFC 4180 has them.
+         */
+        get: operations["fairnessFile"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/clinics/{clinic}/health": {
         parameters: {
             query?: never;
@@ -158,6 +198,30 @@ export interface paths {
          * @description What the text would be as an SMS, how many segments it takes, and what should not be in it.
          */
         post: operations["checkNote"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clinics/{clinic}/mode": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What Relais does by itself
+         * @description The mode, what happened or would have happened in the last days, and what the policy does with a typical slot, in words.
+         */
+        get: operations["mode"];
+        put?: never;
+        /**
+         * Change what Relais does by itself
+         * @description Takes effect at once, for open slots too. 409 when somebody changed the mode meanwhile, or the clinic can only be in shadow mode.
+         */
+        post: operations["setMode"];
         delete?: never;
         options?: never;
         head?: never;
@@ -451,6 +515,32 @@ export interface components {
             /** Format: int64 */
             wave: number;
         };
+        Asking: {
+            /**
+             * Format: int64
+             * @description slots for which somebody fitted
+             */
+            asked: number;
+            /** Format: int64 */
+            email: number;
+            /**
+             * Format: int64
+             * @description asked; in shadow mode, by the first wave
+             */
+            people: number;
+            /**
+             * Format: int64
+             * @description seen
+             */
+            slots: number;
+            /**
+             * Format: int64
+             * @description of these, by text first
+             */
+            sms: number;
+            /** Format: int64 */
+            voice: number;
+        };
         Availability: {
             /** @description the same in words; empty for any time */
             said: string;
@@ -612,6 +702,8 @@ export interface components {
         Delta: {
             cards?: components["schemas"]["Card"][] | null;
             health?: components["schemas"]["Health"];
+            /** @enum {string} */
+            mode?: "automatic" | "approval" | "shadow";
             remove?: string[] | null;
             /** Format: int64 */
             seq: number;
@@ -676,6 +768,37 @@ export interface components {
             /** @description part of a name */
             search: string;
         };
+        Fairness: {
+            /** @description in years, on the day of the offer */
+            age: components["schemas"]["Group"][];
+            all: components["schemas"]["Group"];
+            /** @description kilometres as the crow flies */
+            distance: components["schemas"]["Group"][];
+            language: components["schemas"]["Group"][];
+        };
+        FairnessView: {
+            /**
+             * Format: date
+             * @description first day, in the clinic's zone
+             */
+            from: string;
+            /**
+             * Format: int64
+             * @description how many days finished slots are kept after their end; absent: for ever
+             */
+            kept_days?: number;
+            /**
+             * Format: date-time
+             * @description the oldest opening that is still kept; absent: none
+             */
+            oldest?: string;
+            report: components["schemas"]["Fairness"];
+            /**
+             * Format: date
+             * @description last day
+             */
+            to: string;
+        };
         Fault: {
             /** @description for example body.class or header.Idempotency-Key */
             location: string;
@@ -685,6 +808,19 @@ export interface components {
             deltas?: components["schemas"]["Delta"][] | null;
             ping?: components["schemas"]["Ping"];
             snapshot?: components["schemas"]["Snapshot"];
+        };
+        Group: {
+            /** Format: int64 */
+            fills: number;
+            /** @description a language, a band such as 18-39 or 20+, unknown; other joins groups of fewer than 5 people */
+            name: string;
+            /** Format: int64 */
+            offers: number;
+            /**
+             * Format: int64
+             * @description who wait or were asked in the period
+             */
+            people: number;
         };
         Health: {
             detail?: string;
@@ -724,6 +860,54 @@ export interface components {
         };
         Messages: {
             messages: components["schemas"]["Preview"][];
+        };
+        ModeChange: {
+            /** @enum {string} */
+            mode: "shadow" | "approval" | "automatic";
+            /**
+             * Format: int64
+             * @description the revision that the person was looking at
+             */
+            revision: number;
+        };
+        ModeState: {
+            /** @description who changed it last */
+            by?: string;
+            /**
+             * @description what the configuration says; a change at the desk wins
+             * @enum {string}
+             */
+            configured: "shadow" | "approval" | "automatic";
+            /** @enum {string} */
+            mode: "shadow" | "approval" | "automatic";
+            /** @description why the clinic can only be in shadow mode */
+            only?: string;
+            /**
+             * Format: int64
+             * @description to send back with a change; 0: as the configuration says
+             */
+            revision: number;
+            /** Format: date-time */
+            since?: string;
+        };
+        ModeView: {
+            /** @description of the mode, the latest first; at most 20 */
+            changes: components["schemas"]["Event"][];
+            /**
+             * Format: int64
+             * @description that the review looks back
+             */
+            days: number;
+            /**
+             * Format: date-time
+             * @description the oldest opening that is still kept, when that is younger
+             */
+            oldest?: string;
+            plan: components["schemas"]["Plan"];
+            review: components["schemas"]["Review"];
+            state: components["schemas"]["ModeState"];
+            /** @description slots seen in shadow mode, the latest first; at most 20 */
+            would: components["schemas"]["WouldSlot"][];
         };
         NoteCheck: {
             /** @description characters that the short alphabet lacks and that leave as others */
@@ -835,6 +1019,10 @@ export interface components {
             name: string;
             point: components["schemas"]["Point"];
         };
+        Plan: {
+            en: string[];
+            fr: string[];
+        };
         Point: {
             /** Format: double */
             lat: number;
@@ -912,6 +1100,49 @@ export interface components {
             offers: components["schemas"]["PastOffer"][];
             patient: string;
             source: string;
+        };
+        Review: {
+            /** Format: int64 */
+            approved: number;
+            /** @description what was offered */
+            did: components["schemas"]["Asking"];
+            /**
+             * Format: int64
+             * @description filled or closed in the record system by others
+             */
+            elsewhere: number;
+            /**
+             * Format: int64
+             * @description ended empty
+             */
+            expired: number;
+            /**
+             * Format: double
+             * @description median, from opening to the yes; 0 when none was filled
+             */
+            fill_minutes: number;
+            /**
+             * Format: int64
+             * @description booked by somebody who was asked
+             */
+            filled: number;
+            /**
+             * Format: int64
+             * @description openings of the period
+             */
+            freed: number;
+            /**
+             * Format: int64
+             * @description ended without anybody's approval
+             */
+            left: number;
+            /**
+             * Format: int64
+             * @description wait for approval now
+             */
+            waiting: number;
+            /** @description those seen in shadow mode: what would have left first */
+            would: components["schemas"]["Asking"];
         };
         SignIn: {
             account: string;
@@ -1028,6 +1259,18 @@ export interface components {
             from: number;
             /** Format: int64 */
             until: number;
+        };
+        WouldPerson: {
+            /** @enum {string} */
+            channel: "sms" | "voice" | "email";
+            id: string;
+            patient: string;
+        };
+        WouldSlot: {
+            card: components["schemas"]["Card"];
+            /** Format: date-time */
+            opened: string;
+            people: components["schemas"]["WouldPerson"][];
         };
     };
     responses: never;
@@ -1150,6 +1393,82 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["BrokenContacts"];
+                };
+            };
+            /** @description What went wrong, as RFC 9457 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    fairness: {
+        parameters: {
+            query?: {
+                /** @description first day, in the clinic's zone; 90 days before to unless given */
+                from?: string;
+                /** @description last day; today unless given */
+                to?: string;
+            };
+            header?: never;
+            path: {
+                /** @description a clinic's identifier */
+                clinic: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FairnessView"];
+                };
+            };
+            /** @description What went wrong, as RFC 9457 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    fairnessFile: {
+        parameters: {
+            query?: {
+                /** @description first day, in the clinic's zone; 90 days before to unless given */
+                from?: string;
+                /** @description last day; today unless given */
+                to?: string;
+            };
+            header?: never;
+            path: {
+                /** @description a clinic's identifier */
+                clinic: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The report */
+            200: {
+                headers: {
+                    "Content-Disposition"?: string;
+                    "Content-Type"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
                 };
             };
             /** @description What went wrong, as RFC 9457 */
@@ -1286,6 +1605,80 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["NoteCheck"];
+                };
+            };
+            /** @description What went wrong, as RFC 9457 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    mode: {
+        parameters: {
+            query?: {
+                /** @description how far to look back */
+                days?: number;
+            };
+            header?: never;
+            path: {
+                /** @description a clinic's identifier */
+                clinic: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModeView"];
+                };
+            };
+            /** @description What went wrong, as RFC 9457 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    setMode: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description made by the caller for each press; the same key twice acts once */
+                "Idempotency-Key": string;
+            };
+            path: {
+                /** @description a clinic's identifier */
+                clinic: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ModeChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModeState"];
                 };
             };
             /** @description What went wrong, as RFC 9457 */
