@@ -71,8 +71,16 @@ test('a broken record system stops everything, and its repair starts it again', 
   await dme.locator('.fault select').selectOption('down');
   await dme.locator('.fault button').click();
   for (const page of [demo, desk]) await expect(suspended(page)).toBeVisible({ timeout: 60_000 });
-  const metrics = await (await fetch(relais.ready.metrics_url)).text();
-  expect(metrics).toMatch(/suspen\w*(\{[^}]*\})? [1-9]/);
+  // This clinic, once, and no other.
+  const clinic = new URL(demo.url()).searchParams.get('clinic') ?? '';
+  const suspensions = async () => {
+    const text = await (await fetch(relais.ready.metrics_url)).text();
+    return text.split('\n').filter((l) => /^relais_(dme_status\{.*status="suspended"\}|suspensions_total\{.*\}) [^0]/.test(l));
+  };
+  expect(await suspensions()).toEqual([
+    `relais_dme_status{clinic="${clinic}",status="suspended"} 1`,
+    `relais_suspensions_total{clinic="${clinic}"} 1`,
+  ]);
   const sentBefore = (await relais.sent()).length;
 
   // A cancellation that Relais cannot see yet, made while nothing may leave.
@@ -92,6 +100,7 @@ test('a broken record system stops everything, and its repair starts it again', 
     await expect(suspended(page)).toBeHidden({ timeout: 60_000 });
     await expect(page.locator('[data-banner]')).toBeHidden({ timeout: 60_000 });
   }
+  expect(await suspensions()).toEqual([`relais_suspensions_total{clinic="${clinic}"} 1`]);
   await expect(cards(demo, 'offered')).toHaveCount(1, { timeout: 60_000 });
   await expect(async () => expect((await relais.sent()).length).toBeGreaterThan(sentBefore)).toPass();
   const after = (await relais.sent()).slice(sentBefore);

@@ -4,9 +4,11 @@ import { inZone, mediumDay, timeOfDay } from '../time';
 import type { Card, ClinicInfo } from '../wire';
 
 /** When the next thing happens to a card by itself, and what; undefined when nothing will. */
-export function due(c: Card): { at: number; what: 'first' | 'next' | 'close' } | undefined {
+export function due(c: Card): { at: number; what: 'first' | 'next' | 'look' | 'close' } | undefined {
   if (c.paused) return undefined;
-  if (c.state === 'freed' && c.hold) return { at: Date.parse(c.hold), what: 'first' };
+  // Nobody fitted when it was looked last: the next look may find nobody either.
+  if ((c.state === 'freed' || c.state === 'offered') && c.exhausted && c.next) return { at: Date.parse(c.next), what: 'look' };
+  if (c.state === 'freed' && c.hold && !c.exhausted) return { at: Date.parse(c.hold), what: 'first' };
   if (c.state === 'offered' && c.next) return { at: Date.parse(c.next), what: 'next' };
   if (c.state === 'offered' && c.deadline) return { at: Date.parse(c.deadline), what: 'close' };
   return undefined;
@@ -22,11 +24,11 @@ export function sentence(c: Card, who: string, clinic: ClinicInfo | undefined): 
   if (c.patient) parts.push(c.patient);
   if (c.asked) parts.push(t.card.askedLong(c.asked));
   if (c.paused) parts.push(t.card.paused);
-  if (c.exhausted && c.state === 'offered') parts.push(t.card.exhausted);
+  if (c.exhausted && (c.state === 'freed' || c.state === 'offered')) parts.push(t.card.exhausted);
   const d = due(c);
   if (d && clinic) {
     const at = timeOfDay(inZone(d.at, clinic.zone).time, i18n.lang);
-    parts.push({ first: t.card.leaves(at), next: t.card.nextWave(at), close: t.card.closes(at) }[d.what]);
+    parts.push({ first: t.card.leaves(at), next: t.card.nextWave(at), look: t.card.looks(at), close: t.card.closes(at) }[d.what]);
   }
   return parts.join(', ');
 }
