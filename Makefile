@@ -81,9 +81,9 @@ bench: ui ## the figures of docs/figures.md, on this machine (5 minutes)
 	@.ci/need postgres
 	@.ci/bench
 
-chaos: ## 20,000 offers while carriers fail and the process is killed, and the same broken on purpose (12 minutes)
+chaos: ## 20,000 offers while carriers fail and the process is killed, and the same broken on purpose (18 minutes)
 	@.ci/need go
-	CHAOS=full go test ./cmd/internal/app -run 'TestChaos' -count=1 -timeout 30m -v
+	CHAOS=full go test ./cmd/internal/app -run 'TestChaos' -count=1 -timeout 40m -v
 	@cat build/chaos.md
 
 bench-dme: ## 1,000 clinics in one process, and a schedule of 50,000 slots (15 minutes)

@@ -29,6 +29,12 @@ func lookAt(d Delivery) (at time.Time, ok bool) {
 	return d.At.Add(looks[d.Looks]), true
 }
 
+// lost reports whether a text must be taken for lost: nobody knows whether it left, its carrier was asked,
+// and had no word of it until it was to be asked again. It is still never repeated.
+func (t *turn) lost(d Delivery) bool {
+	return d.Status == Unknown && d.Channel == engine.SMS && d.Looks > 0 && !t.now.Before(d.At.Add(looksUnknown[1]))
+}
+
 // look asks for what is due.
 func (t *turn) look() {
 	for i := range t.Deliveries {

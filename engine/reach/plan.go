@@ -214,7 +214,7 @@ func (t *turn) escalates() (due time.Time, ok bool) {
 		}
 		proven = proven || d.Status == Delivered
 		// What the slot held back for good did not fail: the end of the offer is on its way.
-		live := d.Status != Failed && (d.Status != Dropped || d.Reason == engine.Dropped)
+		live := d.Status != Failed && (d.Status != Dropped || d.Reason == engine.Dropped) && !t.lost(d)
 		if d.Channel == engine.SMS {
 			texting = true
 			text = text || live

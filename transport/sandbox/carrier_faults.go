@@ -98,6 +98,9 @@ func (c *CarrierServer) SetLine(phone string, l LineKind) error {
 	return nil
 }
 
+// Line returns what hangs at a number.
+func (c *CarrierServer) Line(phone string) LineKind { return c.line(phone) }
+
 // line returns what hangs at a number; c.mu is not held.
 func (c *CarrierServer) line(phone string) LineKind {
 	c.mu.Lock()

@@ -1,8 +1,8 @@
 package sandbox
 
 import (
-	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"time"
 )
@@ -47,56 +47,61 @@ func (c *CarrierServer) senders(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, map[string]any{"phone_numbers": []any{c.number()}})
 }
 
-// wanted reports whether a resource passes a list's filters.
-func wanted(r *http.Request, to, from, since string, made time.Time) bool {
-	q := r.URL.Query()
-	if v := q.Get("To"); v != "" && v != to {
-		return false
-	}
-	if v := q.Get("From"); v != "" && v != from {
-		return false
-	}
+// filter is what a list is asked for.
+type filter struct {
+	to, from string
+	since    time.Time // zero: all; not one that cannot be read
+	none     bool
+}
+
+func filterOf(q url.Values, since string) filter {
+	f := filter{to: q.Get("To"), from: q.Get("From")}
 	if v := q.Get(since); v != "" {
 		t, err := time.Parse(time.RFC3339, v)
 		if err != nil {
 			t, err = time.Parse(time.DateOnly, v)
 		}
-		return err == nil && !made.Before(t)
+		f.since, f.none = t, err != nil
 	}
-	return true
+	return f
 }
 
-// newest orders SIDs from the newest on.
-func (c *CarrierServer) newest() []string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	out := slices.Clone(c.order)
-	slices.Reverse(out)
-	return out
+func (f filter) takes(to, from string, made time.Time) bool {
+	return !f.none && (f.to == "" || f.to == to) && (f.from == "" || f.from == from) && !made.Before(f.since)
 }
 
-// listMessages lists texts: To, From and DateSent>.
+// listMessages lists texts, the newest first: To, From and DateSent>.
 func (c *CarrierServer) listMessages(w http.ResponseWriter, r *http.Request) {
+	f := filterOf(r.URL.Query(), "DateSent>")
+	var some []*message
 	c.mu.Lock()
-	all := maps.Clone(c.messages)
+	for _, sid := range slices.Backward(c.order) {
+		if m := c.messages[sid]; m != nil && len(some) < mostListed && f.takes(m.to, m.from, m.made) {
+			some = append(some, m)
+		}
+	}
 	c.mu.Unlock()
 	found := []any{}
-	for _, sid := range c.newest() {
-		if m := all[sid]; m != nil && len(found) < mostListed && wanted(r, m.to, m.from, "DateSent>", m.made) {
-			found = append(found, c.messageJSON(m))
-		}
+	for _, m := range some {
+		found = append(found, c.messageJSON(m))
 	}
 	reply(w, http.StatusOK, map[string]any{"messages": found})
 }
 
-// listCalls lists calls: To, From, StartTime>.
+// listCalls lists calls, the newest first: To, From, StartTime>.
 func (c *CarrierServer) listCalls(w http.ResponseWriter, r *http.Request) {
-	found := []any{}
-	for _, sid := range c.newest() {
-		k := c.find(sid)
-		if k != nil && len(found) < mostListed && wanted(r, k.to, k.from, "StartTime>", k.made) {
-			found = append(found, c.callJSON(k))
+	f := filterOf(r.URL.Query(), "StartTime>")
+	var some []*call
+	c.mu.Lock()
+	for _, sid := range slices.Backward(c.order) {
+		if k := c.calls[sid]; k != nil && len(some) < mostListed && f.takes(k.to, k.from, k.made) {
+			some = append(some, k)
 		}
+	}
+	c.mu.Unlock()
+	found := []any{}
+	for _, k := range some {
+		found = append(found, c.callJSON(k))
 	}
 	reply(w, http.StatusOK, map[string]any{"calls": found})
 }

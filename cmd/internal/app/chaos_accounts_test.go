@@ -1,5 +1,8 @@
 package app
 
+// The rates of each account: a short code or a pool of numbers, and an account allowed more than one call.
+const chaosTexts, chaosCalls = 100, 10 // a second
+
 // accounts puts the carriers into a configuration.
 func (s chaosSetup) accounts(cfg *Config) {
 	for i, at := range []**TwilioConfig{&cfg.Twilio, &cfg.TwilioSecond} {
@@ -8,7 +11,7 @@ func (s chaosSetup) accounts(cfg *Config) {
 		}
 		c := s.Carriers[i]
 		*at = &TwilioConfig{
-			AccountSID: c.SID, AuthToken: Secret(c.Token), From: c.From, BaseURL: c.Base, TextsPerSecond: 500, CallsPerSecond: 200,
+			AccountSID: c.SID, AuthToken: Secret(c.Token), From: c.From, BaseURL: c.Base, TextsPerSecond: chaosTexts, CallsPerSecond: chaosCalls,
 		}
 	}
 }

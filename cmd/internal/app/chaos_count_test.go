@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"relais/engine"
 	"relais/engine/reach"
 	"relais/engine/slot"
+	"relais/engine/wording"
 	"relais/storage"
 	"relais/storage/bolt"
 	"relais/storage/seal"
@@ -26,10 +28,15 @@ type chaosTally struct {
 	missed                      map[string]int
 	proofs                      []time.Duration
 	claims, kills               int
+	starts                      []time.Duration
+	loads                       []float64
+	over                        time.Duration
+	nowhere                     int // missed: no number of theirs exists
+	segments                    int // of the texts
 	unknown                     int // messages whose outcome is unknown at the end
 	texts, calls                int // taken by the carriers for offers
 	duplicates, afterStop, late int
-	unfounded                   int // proven by text, and no carrier brought one
+	unfounded                   int // proven by text or call, and no carrier brought one
 }
 
 // chaosSlack is how long a request may be in the carrier's hands before it shows there.
@@ -52,7 +59,7 @@ func (w *chaosWorld) tally() chaosTally {
 	for phone := range w.people {
 		phones[phone] = w.wall.Items(string(phone))
 	}
-	n := chaosTally{excluded: map[string]int{}, missed: map[string]int{}, kills: w.kills}
+	n := chaosTally{excluded: map[string]int{}, missed: map[string]int{}, kills: w.kills, starts: w.starts, loads: w.loads, over: w.run.over}
 	for _, c := range cfg.Clinics {
 		id := engine.ClinicID(c.ID)
 		claimed := map[engine.SlotID]time.Time{}
@@ -107,7 +114,7 @@ func each[T any](ctx context.Context, t *testing.T, s storage.Store, c engine.Cl
 // offer counts one offer.
 func (w *chaosWorld) offer(n *chaosTally, s reach.State, claimed time.Time, phones map[engine.Phone][]sandbox.Item) {
 	n.offers++
-	asked, delivered, answered := 0, 0, 0
+	asked, delivered, answered, heard := 0, 0, 0, 0
 	var numbers []engine.Phone
 	for _, c := range s.Person.Contacts {
 		if slices.Contains(numbers, c.Phone) {
@@ -126,8 +133,13 @@ func (w *chaosWorld) offer(n *chaosTally, s reach.State, claimed time.Time, phon
 				if len(it.Said) > 0 {
 					answered++
 				}
+				if slices.ContainsFunc(it.Said, func(l sandbox.Line) bool { return strings.Contains(l.Say, "Clinique") }) {
+					heard++
+				}
 			default:
 				n.texts++
+				segments, _ := wording.Segments(it.Text)
+				n.segments += segments
 				if it.Status == "delivered" {
 					delivered++
 				}
@@ -151,11 +163,15 @@ func (w *chaosWorld) offer(n *chaosTally, s reach.State, claimed time.Time, phon
 		n.valid++
 		n.proved++
 		n.proofs = append(n.proofs, s.ProvenAt.Sub(s.Started))
-		if s.Proven == engine.SMS && delivered == 0 {
+		if s.Proven == engine.SMS && delivered == 0 || s.Proven == engine.Voice && heard == 0 {
 			n.unfounded++
 		}
 	default:
 		n.valid++
+		if asked == 0 && w.nobody(numbers) {
+			n.nowhere++
+			return
+		}
 		why := "never sent"
 		for _, d := range s.Deliveries {
 			why = fmt.Sprintf("%s %s %s", d.Channel, d.Status, d.Reason)
@@ -182,6 +198,10 @@ func afterStop(items []sandbox.Item, at time.Time) int {
 
 func (n chaosTally) reach() float64 { return 100 * float64(n.proved) / float64(max(1, n.valid)) }
 
+func (n chaosTally) reachable() float64 {
+	return 100 * float64(n.proved) / float64(max(1, n.valid-n.nowhere))
+}
+
 func (n chaosTally) percentile(p int) time.Duration {
 	if len(n.proofs) == 0 {
 		return 0
@@ -201,26 +221,29 @@ func (n chaosTally) faults(least float64) []string {
 	check(n.duplicates > 0, "%d messages came twice", n.duplicates)
 	check(n.afterStop > 0, "%d messages came after the person had opted out", n.afterStop)
 	check(n.late > 0, "%d messages left after their slot was claimed", n.late)
-	check(n.unfounded > 0, "%d proofs are of texts that no phone has", n.unfounded)
+	check(n.unfounded > 0, "%d proofs are of texts that no phone has, or of calls in which nobody heard a word of it", n.unfounded)
 	return bad
 }
 
 func (n chaosTally) String() string {
 	var b strings.Builder
-	row := func(what string, format string, args ...any) {
+	row := func(what, format string, args ...any) {
 		fmt.Fprintf(&b, "| %s | %s |\n", what, fmt.Sprintf(format, args...))
 	}
-	row("offers", "%d", n.offers)
+	row("offers, a second", "%d, %.0f", n.offers, float64(n.offers)/n.over.Seconds())
 	row("not counted: withdrawn before the time was over", "%d", n.excluded[reach.Withdrawn])
 	row("reach: proven / valid", "%d / %d = **%.2f %%**", n.proved, n.valid, n.reach())
+	row("the same, without people none of whose numbers exists", "%d / %d = %.2f %%", n.proved, n.valid-n.nowhere, n.reachable())
 	row("to proof, p50 / p95 / p99", "%v / %v / %v", n.percentile(50), n.percentile(95), n.percentile(99))
-	row("texts / calls taken by carriers", "%d / %d", n.texts, n.calls)
+	row("texts (segments) / calls taken by carriers", "%d (%d) / %d", n.texts, n.segments, n.calls)
 	row("slots claimed", "%d", n.claims)
 	row("messages for claimed slots that left after the claim", "%d", n.late)
 	row("duplicates", "%d", n.duplicates)
 	row("messages to people who had opted out", "%d", n.afterStop)
 	row("outcomes still unknown at the end", "%d", n.unknown)
-	row("process killed", "%d times", n.kills)
+	row("process killed, longest until it answered again", "%d times, %v", n.kills, slices.Max(append(n.starts, 0)).Round(10*time.Millisecond))
+	row("load of the machine, lowest and highest at a start", "%.1f, %.1f", slices.Min(n.loads), slices.Max(n.loads))
+	row("missed: no number of theirs exists", "%d", n.nowhere)
 	for _, why := range sortedKeys(n.missed) {
 		row("missed: "+why, "%d", n.missed[why])
 	}
@@ -234,4 +257,17 @@ func sortedKeys(m map[string]int) []string {
 	}
 	slices.Sort(keys)
 	return keys
+}
+
+// nobody reports whether no number of a person exists.
+func (w *chaosWorld) nobody(numbers []engine.Phone) bool {
+	return !slices.ContainsFunc(numbers, func(p engine.Phone) bool { return w.carriers[0].Line(string(p)) != sandbox.LineGone })
+}
+
+// machineLoad is the load of the last minute; 0 where the machine does not say.
+func machineLoad() (load float64) {
+	if text, err := os.ReadFile("/proc/loadavg"); err == nil {
+		_, _ = fmt.Sscan(string(text), &load)
+	}
+	return load
 }

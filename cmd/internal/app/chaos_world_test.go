@@ -29,6 +29,7 @@ type chaosSetup struct {
 	Addr, Dir, FHIR string
 	Carriers        []chaosCarrier // the main account first
 	People, Size    int            // of each clinic; asked for one slot
+	Enrol           bool           // they are not on the lists yet
 	VoiceAfter      time.Duration
 }
 
@@ -110,6 +111,10 @@ func chaosChild(ctx context.Context, file string) error {
 		return err
 	}
 	cfg := s.config()
+	listen, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Addr) // first, as relais serve does
+	if err != nil {
+		return err
+	}
 	p, err := assemble(ctx, cfg, newLogger(cfg.Log, os.Stderr), false)
 	if err != nil {
 		return err
@@ -119,21 +124,18 @@ func chaosChild(ctx context.Context, file string) error {
 		return err
 	}
 	for clinic := range chaosClinics {
+		if !s.Enrol {
+			break
+		}
 		patients, entries := chaosPeople(clinic, s.People)
 		for i := 0; i < len(patients); i += 1000 {
 			end := min(len(patients), i+1000)
-			if err := p.relais.Add(ctx, patients[i:end], entries[i:end]); engine.CodeOf(err) == engine.Conflict {
-				break // they are there since the first life
-			} else if err != nil {
+			if err := p.relais.Add(ctx, patients[i:end], entries[i:end]); err != nil {
 				return err
 			}
 		}
 	}
-	listen, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Addr)
-	if err != nil {
-		return err
-	}
-	fmt.Println("ready") //nolint:forbidigo // the run waits for this line
+	fmt.Println("ready")
 	return p.serve(ctx, listen)
 }
 
@@ -149,6 +151,8 @@ type chaosWorld struct {
 	life     *exec.Cmd
 	gone     chan struct{}
 	kills    int
+	starts   []time.Duration // of the lives after a kill, until they answer
+	loads    []float64       // of the machine at each start
 	closing  atomic.Bool
 }
 
@@ -252,11 +256,12 @@ func (w *chaosWorld) arrived(c *sandbox.CarrierServer, a sandbox.Arrival) {
 		_ = c.Answer(a.SID) // it may have ended
 		return
 	}
-	says, after := "", time.Duration(0)
+	var says string
+	var after time.Duration
 	switch {
 	case n%97 == 5:
 		says, after = "ARRET", w.run.within/60
-	case n%50 == 7:
+	case n%250 == 7: // one slot in five is taken before the time is over, and its other offers do not count
 		says, after = "OUI", w.run.within/10+w.run.within*time.Duration(n%7)/10
 	case n%25 == 3:
 		says, after = "OUI", w.run.within*11/10+w.run.within*time.Duration(n%7)/20
@@ -275,6 +280,8 @@ func (w *chaosWorld) arrived(c *sandbox.CarrierServer, a sandbox.Arrival) {
 // begin starts a life of the process and waits until it serves.
 func (w *chaosWorld) begin() {
 	w.t.Helper()
+	began := time.Now()
+	w.setup.Enrol = w.kills == 0
 	file := filepath.Join(w.setup.Dir, "setup.json")
 	data, err := json.Marshal(w.setup)
 	if err == nil {
@@ -303,6 +310,10 @@ func (w *chaosWorld) begin() {
 	if err != nil || line != "ready\n" {
 		w.t.Fatalf("the process did not start: %q, %v", line, err)
 	}
+	if w.kills > 0 {
+		w.starts = append(w.starts, time.Since(began))
+	}
+	w.loads = append(w.loads, machineLoad())
 }
 
 // end ends the life that runs.
