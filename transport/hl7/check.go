@@ -105,6 +105,9 @@ func (c *Connector) checkMessages(ctx context.Context) (engine.Verdict, string) 
 func (c *Connector) checkRequest(ctx context.Context) (engine.Verdict, string) {
 	nobody := appointment{Source: "check/" + c.cfg.Now().UTC().Format(time.RFC3339Nano), Placer: bookingPrefix + "check"}
 	r, err := c.request(ctx, controlOf(engine.BookingID(nobody.Source), "S04"), c.cancellation(nobody), true)
+	if f, ok := errors.AsType[*engine.DMEFailure](err); ok && f.Detail == undecided && c.cfg.Journal == nil {
+		return engine.CheckWeak, "The record system takes requests. It answers them with messages of their own, which come to relais serve and not here."
+	}
 	if err != nil {
 		return sentenceOf(err)
 	}

@@ -67,7 +67,7 @@ func (l *link) dial(ctx context.Context) error {
 	d := net.Dialer{KeepAlive: 15 * time.Second}
 	conn, err := d.DialContext(ctx, "tcp", l.addr)
 	if err != nil {
-		return failure(engine.DMEUnreachable, "The record system does not take connections where bookings are sent.")
+		return failure(engine.DMEUnreachable, "The record system takes no connection at send_to; check the address, and that nothing between blocks the port.")
 	}
 	if l.tls != nil {
 		cfg := l.tls.Clone()
@@ -165,6 +165,9 @@ func (l *link) send(ctx context.Context, request []byte, set Charset, got func(M
 	return l.receive(set, got)
 }
 
+// undecided says that a request was taken, and no more. What decides it comes to the listener.
+const undecided = "The record system took the request and has not decided in time."
+
 func (l *link) receive(set Charset, got func(Message) (ours, last bool)) error {
 	taken := false
 	for range maxStrays {
@@ -172,7 +175,7 @@ func (l *link) receive(set Charset, got func(Message) (ours, last bool)) error {
 		text, err := l.in.next()
 		if err != nil {
 			if taken && !l.midway && errors.Is(err, os.ErrDeadlineExceeded) {
-				return failure(engine.DMEUnreachable, "The record system took the request and has not decided in time.")
+				return failure(engine.DMEUnreachable, undecided)
 			}
 			l.drop()
 			return lost(err)

@@ -43,18 +43,26 @@ clinics:
         places: { "P1": parc }
 `
 
-// hl7Program is the program as it is configured, with a clinic whose record system speaks HL7, and a
-// carrier that takes texts at once.
-func hl7Program(tb testing.TB, dir string, system *sandbox.HL7System, texts *instantCarrier) *program {
+// hl7Config reads the configuration of a clinic whose record system takes requests at an address.
+func hl7Config(tb testing.TB, dir, sendTo string) Config {
 	tb.Helper()
 	path := filepath.Join(dir, "relais.yaml")
-	if err := os.WriteFile(path, fmt.Appendf(nil, hl7YAML, dir, system.Addr()), 0o600); err != nil {
+	if err := os.WriteFile(path, fmt.Appendf(nil, hl7YAML, dir, sendTo), 0o600); err != nil {
 		tb.Fatal(err)
 	}
 	cfg, err := LoadConfig(path, environment{}, nil)
 	if err != nil {
 		tb.Fatal(err)
 	}
+	return cfg
+}
+
+// hl7Program is the program as it is configured, with a clinic whose record system speaks HL7, and a
+// carrier that takes texts at once.
+func hl7Program(tb testing.TB, dir string, system *sandbox.HL7System, texts *instantCarrier) *program {
+	tb.Helper()
+	cfg := hl7Config(tb, dir, system.Addr())
+	var err error
 	p := &program{cfg: cfg, log: slog.New(slog.DiscardHandler), metrics: newMetrics(), dmes: map[engine.ClinicID]recordSystem{}}
 	if err := p.openStore(); err != nil {
 		tb.Fatal(err)
