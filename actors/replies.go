@@ -171,20 +171,42 @@ func (r *Relais) Reply(ctx context.Context, in engine.Reply) (engine.Answer, err
 	if err != nil {
 		return engine.Answer{}, err
 	}
-	r.offers.Ref(offer).Send(offerInput{in: []reach.Input{reach.Replied{Channel: in.Channel, Said: said(in.Channel, kind)}}})
+	replied := reach.Replied{Channel: in.Channel}
+	if in.Channel == engine.Page { // read for certain; of a call Heard says so
+		replied.Said = outcome(kind)
+	}
+	r.offers.Ref(offer).Send(offerInput{in: []reach.Input{replied}})
 	answer := say(kind)
-	if in.Channel == engine.SMS && (kind == engine.AnsBooked || kind == engine.AnsRefused) ||
+	if in.Channel == engine.SMS && (kind == engine.AnsBooked || kind == engine.AnsRefused || kind == engine.AnsFinalising && writtenNext(state, in.Phone)) ||
 		in.Channel == engine.EmailMail && kind == engine.AnsBooked {
 		answer.Text = "" // a message of its own is on its way; by mail with the calendar file
 	}
 	return answer, nil
 }
 
-// said is the message that an answer given at once makes needless, where it was heard or read for certain.
-func said(ch engine.Channel, kind engine.AnswerKind) engine.MessageKind {
-	if ch != engine.Voice && ch != engine.Page {
-		return ""
+// writtenNext reports whether somebody who said yes by text gets a text that it is being finalised: not
+// when they had it already and ask again, nor when texts to their telephone are not for us to send.
+func writtenNext(s reach.State, to engine.Phone) bool {
+	had := slices.ContainsFunc(s.Deliveries, func(d reach.Delivery) bool { return d.Kind == engine.MsgFinalising })
+	return !had && slices.ContainsFunc(s.Person.Contacts, func(c engine.Contact) bool {
+		return c.Channel == engine.SMS && c.Phone == to && c.Usable()
+	})
+}
+
+// Heard takes that a person on the telephone heard an answer to its end, so that nobody is called to
+// hear it again. A word of it that is lost costs a second call.
+func (r *Relais) Heard(_ context.Context, id engine.AttemptID, kind engine.AnswerKind) error {
+	if r.clinicOf(id.Offer().Slot()) == nil {
+		return engine.Errorf(engine.NotFound, "there is no such attempt")
 	}
+	if what := outcome(kind); what != "" {
+		r.offers.Ref(id.Offer()).Send(offerInput{in: []reach.Input{reach.Replied{Channel: engine.Voice, Said: what}}})
+	}
+	return nil
+}
+
+// outcome is the message that says the same as an answer; "" when none does.
+func outcome(kind engine.AnswerKind) engine.MessageKind {
 	switch kind {
 	case engine.AnsBooked:
 		return engine.MsgBooked

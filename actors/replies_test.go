@@ -248,3 +248,39 @@ func TestPatientsPage(t *testing.T) {
 		look(engine.AnsTaken)
 	})
 }
+
+// TestHeardInACall: somebody whom only calls reach is called again to hear the outcome, unless they are
+// known to have heard it.
+func TestHeardInACall(t *testing.T) {
+	for _, hears := range []bool{true, false} {
+		bubble(t, func(t *testing.T) {
+			w := newWorld(t, 1, func(p *engine.Policy) { p.Size = 1 })
+			w.start()
+			w.enrol("a", 1, func(_ int, p *engine.Patient, _ *engine.Entry) { p.Contacts[0].Channel = engine.Voice })
+			w.dmes["a"].add("S1", monday.Add(3*time.Hour), 20*time.Minute)
+			w.wait(10 * time.Second)
+			w.dmes["a"].cancel("S1")
+			w.wait(2 * time.Minute)
+			w.want("a1 call offer")
+			offer := w.slot("S1").Offers[0].ID
+			a, err := w.Reply(context.Background(), engine.Reply{ID: "CA1", Attempt: engine.NewAttemptID(offer, 1), Channel: engine.Voice, Intent: engine.Yes})
+			if err != nil || a.Kind != engine.AnsBooked {
+				t.Fatalf("%+v, %v", a, err)
+			}
+			if hears {
+				if err := w.Heard(context.Background(), engine.NewAttemptID(offer, 1), a.Kind); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.wait(2 * time.Minute)
+			if hears {
+				w.want()
+			} else {
+				w.want("a1 call booked")
+			}
+			if err := w.Heard(context.Background(), "nobody.1", engine.AnsBooked); engine.CodeOf(err) != engine.NotFound {
+				t.Errorf("an attempt that was made up: %v", err)
+			}
+		})
+	}
+}

@@ -9,6 +9,7 @@ import (
 
 	"relais/actors/system"
 	"relais/engine"
+	"relais/engine/reach"
 	"relais/engine/slot"
 	"relais/storage"
 )
@@ -88,6 +89,7 @@ type (
 	gateOpened  struct{ gate uint64 }
 	reload      struct{}
 	answerLate  struct{ ask *replyAsk }
+	finalising  struct{ offer engine.OfferID }
 	slotWritten struct {
 		work    slotWork
 		err     error
@@ -129,6 +131,8 @@ func (a *slotActor) Receive(c *system.Context, msg any) {
 		a.next(c)
 	case answerLate:
 		a.answerLate(m.ask)
+	case finalising:
+		a.finalising(m.offer)
 	default:
 		if a.phase == unloaded || (a.phase == idle && a.c == nil) {
 			a.load(c)
@@ -363,17 +367,30 @@ func (a *slotActor) arm(c *system.Context) {
 	}
 }
 
-// finalWithin is how long a person waits for the record system's word before being told that the
-// booking is being finalised.
-const finalWithin = 2500 * time.Millisecond
+// How long a person waits for the record system's word before being told that the booking is being
+// finalised. A carrier's webhook must be answered within a second, so a caller is asked to wait and asks
+// again, and who wrote a text is told by another one.
+const (
+	finalWithin   = 2500 * time.Millisecond
+	webhookWithin = 600 * time.Millisecond
+)
 
 func (a *slotActor) answer(c *system.Context, ask *replyAsk, kind engine.AnswerKind) {
-	if kind == engine.AnsFinalising {
-		a.waiting = append(a.waiting, ask)
-		c.After(finalWithin, answerLate{ask})
+	if kind != engine.AnsFinalising {
+		ask.Reply(kind, nil)
 		return
 	}
-	ask.Reply(kind, nil)
+	wait := finalWithin
+	switch ask.Req.Channel {
+	case engine.SMS:
+		wait = webhookWithin
+		c.After(finalWithin, finalising{ask.Req.Offer})
+	case engine.Voice:
+		wait = webhookWithin
+	case engine.EmailMail, engine.Page, engine.Desk:
+	}
+	a.waiting = append(a.waiting, ask)
+	c.After(wait, answerLate{ask})
 }
 
 func (a *slotActor) answerLate(ask *replyAsk) {
@@ -383,6 +400,14 @@ func (a *slotActor) answerLate(ask *replyAsk) {
 			ask.Reply(engine.AnsFinalising, nil)
 			return
 		}
+	}
+}
+
+// finalising writes to the winner that the record system takes its time.
+func (a *slotActor) finalising(o engine.OfferID) {
+	if a.state.Phase == slot.Claimed && a.state.Winner == o {
+		tell := reach.Tell{What: engine.MsgFinalising, On: engine.SMS}
+		a.r.offers.Ref(o).Send(offerInput{in: []reach.Input{tell}})
 	}
 }
 

@@ -54,7 +54,7 @@ func TestSuspension(t *testing.T) {
 			t.Errorf("send_now while suspended: %v", err)
 		}
 		w.wait(30 * time.Minute)
-		w.want() // no wave, no reminder, no courtesy
+		w.want(string(first.Patient) + " finalising") // no wave, no reminder, no courtesy
 		d.takes("S2")
 		d.cancel("S3") // freed while nobody could look
 		w.wait(time.Minute)

@@ -279,8 +279,19 @@ func TestSlowRecordSystem(t *testing.T) {
 		w.dmes["a"].mu.Lock()
 		w.dmes["a"].delay, w.dmes["a"].lost = 4*time.Second, 1 // and the first answer is lost
 		w.dmes["a"].mu.Unlock()
-		w.answer(w.says("a", 1, "oui"), engine.AnsFinalising)
+		asked := time.Now()
+		a := w.says("a", 1, "oui")
+		if w.answer(a, engine.AnsFinalising); a.Text != "" || time.Since(asked) >= time.Second {
+			t.Errorf("after %s: %q", time.Since(asked), a.Text) // a webhook waits for it
+		}
 		w.want("a2 taken", "a3 taken")
+		w.wait(finalWithin - time.Since(asked) - time.Millisecond)
+		w.want()
+		w.wait(2 * time.Millisecond)
+		w.want("a1 finalising")
+		if a = w.says("a", 1, "oui"); a.Kind != engine.AnsFinalising || a.Text == "" {
+			t.Errorf("who asks again is told at once: %+v", a)
+		}
 		w.wait(time.Minute)
 		w.want("a1 booked")
 		w.answer(w.says("a", 2, "oui"), engine.AnsTaken)

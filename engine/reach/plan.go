@@ -79,7 +79,7 @@ func (t *turn) wanted(d Delivery) bool { return t.pointless(d) == "" }
 func (t *turn) pointless(d Delivery) engine.Reason {
 	c := t.Person.Contacts[d.Contact]
 	switch {
-	case asks(d.Kind) && (t.Closed || t.Replied):
+	case asks(d.Kind) && (t.Closed || t.Replied), t.passed(d.Kind):
 		return engine.Dropped
 	case !t.now.Before(t.limit(d.Kind)):
 		return engine.TooLate

@@ -73,7 +73,7 @@ type State struct {
 	ClosedAt   time.Time          `json:"closed_at,omitzero"` // when the slot decided it
 	Replied    bool               `json:"replied,omitempty"`
 	RepliedOn  engine.Channel     `json:"replied_on,omitempty"`
-	Said       engine.MessageKind `json:"said,omitempty"`      // the outcome that the person was told at once, by voice or page
+	Said       engine.MessageKind `json:"said,omitempty"`      // the outcome that the person heard in a call or read on the page
 	Heard      bool               `json:"heard,omitempty"`     // the person wrote something, if not an answer
 	Reported   bool               `json:"reported,omitempty"`  // Exhausted was reported
 	Proven     engine.Channel     `json:"proven_by,omitempty"` // the person was reached, on this channel first
@@ -116,7 +116,7 @@ type Handed struct {
 type Receipt struct{ Receipt engine.Receipt }
 
 // Replied: the person answered, so nothing more is needed to reach them. Said is the outcome that they
-// heard or read at once, in the same call or page.
+// are known to have heard to its end in the same call, or read on the page; "" when none is.
 type Replied struct {
 	Channel engine.Channel
 	Said    engine.MessageKind

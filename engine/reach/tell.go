@@ -125,14 +125,9 @@ func (t *turn) tell(in Tell) {
 	}) {
 		return
 	}
-	for i, d := range t.Deliveries {
-		if d.Kind == engine.MsgFinalising && d.Status == Queued {
-			t.set(i, Dropped, engine.Dropped) // the outcome is known by now
-		}
-	}
 	c := t.bestFor(in.What)
-	if c < 0 {
-		return
+	if c < 0 || t.passed(in.What) || in.What == engine.MsgFinalising && t.Person.Contacts[c].Channel == engine.Voice {
+		return // nobody is called to hear that they will be called
 	}
 	due := t.now
 	if t.Person.Contacts[c].Channel == engine.Voice {
@@ -154,9 +149,16 @@ func (t *turn) tell(in Tell) {
 	}
 }
 
+// passed reports whether a message says that something is under way whose end was told.
+func (t *turn) passed(k engine.MessageKind) bool {
+	return k == engine.MsgFinalising && slices.ContainsFunc(t.Deliveries, func(d Delivery) bool {
+		return d.Kind == engine.MsgBooked || d.Kind == engine.MsgRefused
+	})
+}
+
 // otherwise tells the outcome of a claim on the next contact, when it cannot be told on this one.
 func (t *turn) otherwise(d Delivery) {
-	if asks(d.Kind) || t.courteous(d.Kind) || d.Kind == engine.MsgNote {
+	if asks(d.Kind) || t.courteous(d.Kind) || d.Kind == engine.MsgNote || d.Kind == engine.MsgFinalising {
 		return
 	}
 	for _, o := range t.Deliveries {

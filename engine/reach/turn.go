@@ -13,7 +13,7 @@ const (
 	againAfter    = 30 * time.Second
 	maxCalls      = 2 // that rang, an offer
 	betweenCalls  = 5 * time.Minute
-	saidWithin    = 15 * time.Second // an answer given at once is known of by then
+	saidWithin    = 30 * time.Second // an answer that is being said was heard by then
 	maxTexts      = 6                // contacts that get the offer at once
 	maxDeliveries = 28
 	maxAsking     = 16 // of these, offers and reminders; the rest is kept for telling the outcome

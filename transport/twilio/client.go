@@ -42,7 +42,10 @@ type Client struct {
 	cfg        Config
 	user, pass string
 	base       *url.URL
-	wire       *http.Transport
+	wire       interface {
+		http.RoundTripper
+		CloseIdleConnections()
+	}
 }
 
 // New checks the configuration and makes a Client. Nothing is sent.
@@ -124,8 +127,10 @@ func (c *Client) text(m engine.Message) *api.CreateMessageParams {
 	p := (&api.CreateMessageParams{}).
 		SetTo(string(m.Phone)).
 		SetBody(m.Text).
-		SetStatusCallback(c.hook("status", m.Attempt)).
 		SetContentRetention("discard")
+	if m.Attempt != "" { // an answer outside of an offer has no state to keep
+		p.SetStatusCallback(c.hook("status", m.Attempt))
+	}
 	if m.Valid > 0 {
 		p.SetValidityPeriod(min(max(int(m.Valid/time.Second), 1), maxValidity))
 	}

@@ -28,6 +28,8 @@ type Backend interface {
 	// Script returns what a call says, in the person's language when lang is ""; engine.NotFound
 	// when the offer is over or unknown.
 	Script(ctx context.Context, a engine.AttemptID, lang engine.Lang) (engine.Script, error)
+	// Heard says that a person on the telephone heard this answer to its end.
+	Heard(ctx context.Context, a engine.AttemptID, k engine.AnswerKind) error
 }
 
 // HooksConfig is what the webhooks need to know.
@@ -40,8 +42,10 @@ type HooksConfig struct {
 	// Bounced is told when an account took a message and failed to bring it for a reason of its
 	// own, so that the next one goes by another account; may be nil.
 	Bounced func(account string, to engine.Phone)
-	Log     *slog.Logger     // may be nil
-	Now     func() time.Time // default time.Now
+	// Took is told how long a webhook of a kind took to answer; may be nil.
+	Took func(hook string, d time.Duration)
+	Log  *slog.Logger     // may be nil
+	Now  func() time.Time // default time.Now
 }
 
 // HooksAccount is an account whose webhooks are taken.
@@ -52,10 +56,12 @@ type HooksAccount struct {
 }
 
 const (
-	maxHook    = 64 << 10         // bytes of a body
-	hookTime   = 10 * time.Second // for the backend; Twilio hangs up after 15
-	maxText    = 1600             // characters of a text kept
-	sureEnough = 0.5              // least confidence of recognised speech
+	maxHook    = 64 << 10               // bytes of a body
+	hookTime   = 900 * time.Millisecond // until a webhook is answered, whatever is known by then
+	workTime   = 10 * time.Second       // for what goes on after that
+	maxWork    = 1024                   // replies and orders to calls under way
+	maxText    = 1600                   // characters of a text kept
+	sureEnough = 0.5                    // least confidence of recognised speech
 )
 
 type hooks struct {
@@ -64,6 +70,7 @@ type hooks struct {
 	backend Backend
 	calls   recent
 	checks  checks
+	work    chan struct{} // a place for each that is under way
 }
 
 // Hooks returns the handler of everything under /hooks/twilio/. Only requests that Twilio signed
@@ -74,12 +81,14 @@ func Hooks(cfg HooksConfig, b Backend) (http.Handler, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /hooks/twilio/sms", h.signed(h.text))
-	mux.HandleFunc("POST /hooks/twilio/status/{attempt}", h.signed(h.status))
-	mux.HandleFunc("POST /hooks/twilio/amd/{attempt}", h.signed(h.machine))
-	mux.HandleFunc("POST /hooks/twilio/voice/{attempt}", h.signed(h.voice))
-	mux.HandleFunc("POST /hooks/twilio/voice/{attempt}/digits", h.signed(h.digits))
-	mux.HandleFunc("POST /hooks/twilio/voice/{attempt}/dialed", h.signed(h.dialed))
+	mux.HandleFunc("POST /hooks/twilio/sms", h.timed("sms", h.text))
+	mux.HandleFunc("POST /hooks/twilio/status/{attempt}", h.timed("status", h.status))
+	mux.HandleFunc("POST /hooks/twilio/amd/{attempt}", h.timed("amd", h.machine))
+	mux.HandleFunc("POST /hooks/twilio/voice/{attempt}", h.timed("voice", h.voice))
+	mux.HandleFunc("POST /hooks/twilio/voice/{attempt}/digits", h.timed("digits", h.digits))
+	mux.HandleFunc("POST /hooks/twilio/voice/{attempt}/answer", h.timed("answer", h.answer))
+	mux.HandleFunc("POST /hooks/twilio/voice/{attempt}/heard", h.timed("heard", h.heardOut))
+	mux.HandleFunc("POST /hooks/twilio/voice/{attempt}/dialed", h.timed("dialed", h.dialed))
 	h.mountChecks(mux)
 	return mux, nil
 }
@@ -98,7 +107,7 @@ func CheckHooks(cfg HooksConfig) (handler http.Handler, heard func(check string)
 
 func newHooks(cfg HooksConfig, b Backend) (*hooks, error) {
 	cfg.PublicBase = strings.TrimRight(cfg.PublicBase, "/")
-	h := &hooks{backend: b}
+	h := &hooks{backend: b, work: make(chan struct{}, maxWork)}
 	for _, a := range cfg.Accounts {
 		if a.AuthToken == "" {
 			return nil, errors.New("twilio: webhooks need the auth token")
@@ -118,6 +127,9 @@ func newHooks(cfg HooksConfig, b Backend) (*hooks, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Took == nil {
+		cfg.Took = func(string, time.Duration) {}
+	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -133,6 +145,17 @@ type hook struct {
 	again   bool        // the question was repeated already
 	lang    engine.Lang // chosen in this call; "" for the person's own
 	checked string      // the check that it belongs to
+	query   url.Values
+}
+
+// timed is signed, and tells how long the answer took.
+func (h *hooks) timed(kind string, next func(context.Context, http.ResponseWriter, hook)) http.HandlerFunc {
+	signed := h.signed(next)
+	return func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		defer func() { h.cfg.Took(kind, time.Since(start)) }()
+		signed(w, r)
+	}
 }
 
 func (h *hooks) signed(next func(context.Context, http.ResponseWriter, hook)) http.HandlerFunc {
@@ -168,7 +191,7 @@ func (h *hooks) signed(next func(context.Context, http.ResponseWriter, hook)) ht
 		query := r.URL.Query()
 		k := hook{
 			account: h.cfg.Accounts[by], attempt: engine.AttemptID(r.PathValue("attempt")), form: form,
-			again: query.Get("again") == "1", checked: r.PathValue("check"),
+			again: query.Get("again") == "1", checked: r.PathValue("check"), query: query,
 		}
 		if l := engine.Lang(query.Get("lang")); l == engine.French || l == engine.English {
 			k.lang = l
@@ -204,20 +227,28 @@ func (h *hooks) text(ctx context.Context, w http.ResponseWriter, k hook) {
 	case "HELP":
 		intent = engine.Help
 	}
-	a, err := h.backend.Reply(ctx, engine.Reply{
+	in := engine.Reply{
 		ID: sid, Phone: from, Channel: engine.SMS, Intent: intent, Number: number,
 		Text: body, Lang: lang, At: h.cfg.Now().UTC(),
-	})
-	switch {
-	case err != nil:
-		h.failed(ctx, "reply", err)
-		response{Message: trouble(lang)}.send(w)
-	case optOut != "":
-		// Twilio answered by itself, and after STOP it would block our answer.
-		response{}.send(w)
-	default:
-		response{Message: a.Text}.send(w)
 	}
+	say := func(a engine.Answer, err error) string {
+		if err != nil {
+			h.failed(ctx, "reply", err)
+			a.Text = trouble(lang)
+		}
+		if optOut != "" { // Twilio answered by itself, and after STOP it would block our answer
+			return ""
+		}
+		return a.Text
+	}
+	a, err, ok := h.reply(ctx, in, func(ctx context.Context, a engine.Answer, err error) {
+		h.write(ctx, k, from, say(a, err))
+	})
+	if !ok {
+		response{}.send(w)
+		return
+	}
+	response{Message: say(a, err)}.send(w)
 }
 
 // phone brings a number into E.164.

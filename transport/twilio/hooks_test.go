@@ -315,7 +315,7 @@ func TestDigits(t *testing.T) {
 			t.Fatal(err)
 		}
 		body := h.post(path+x.query, f, nil).Body.String()
-		if !strings.Contains(body, x.says) || strings.Contains(body, "<Gather") != x.asks || strings.Contains(body, "<Hangup") == x.asks {
+		if !strings.Contains(body, x.says) || strings.Contains(body, "<Gather") != x.asks || (strings.Contains(body, "<Hangup") || strings.Contains(body, "/heard?said=booked<")) == x.asks {
 			t.Errorf("%s: %s", x.name, body)
 		}
 		if (len(h.replies) == 1) != (x.intent != "") || len(h.replies) == 1 && h.replies[0].Intent != x.intent {

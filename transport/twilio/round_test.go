@@ -21,6 +21,7 @@ type backend struct {
 	changed  chan struct{} // capacity 1
 	replies  []engine.Reply
 	receipts []engine.Receipt
+	heard    []engine.AnswerKind
 	over     bool
 	broken   bool
 }
@@ -72,6 +73,14 @@ func (b *backend) Script(_ context.Context, _ engine.AttemptID, lang engine.Lang
 		s.Lang, s.Prompt, s.Goodbye = lang, "Hello.", "Goodbye."
 	}
 	return s, nil
+}
+
+func (b *backend) Heard(_ context.Context, _ engine.AttemptID, k engine.AnswerKind) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.heard = append(b.heard, k)
+	b.poke()
+	return nil
 }
 
 func (b *backend) set(f func()) {

@@ -11,12 +11,18 @@ import (
 
 // The part of TwiML that Relais writes.
 type response struct {
-	XMLName xml.Name `xml:"Response"`
-	Gather  *gather  `xml:"Gather,omitempty"`
-	Says    []saying `xml:"Say,omitempty"`
-	Dial    *dial    `xml:"Dial,omitempty"`
-	Message string   `xml:"Message,omitempty"`
-	Hangup  *empty   `xml:"Hangup,omitempty"`
+	XMLName  xml.Name `xml:"Response"`
+	Gather   *gather  `xml:"Gather,omitempty"`
+	Says     []saying `xml:"Say,omitempty"`
+	Dial     *dial    `xml:"Dial,omitempty"`
+	Message  string   `xml:"Message,omitempty"`
+	Pause    *pause   `xml:"Pause,omitempty"`
+	Redirect string   `xml:"Redirect,omitempty"` // where Twilio asks what to do next, once all the rest is done
+	Hangup   *empty   `xml:"Hangup,omitempty"`
+}
+
+type pause struct {
+	Length int `xml:"length,attr"` // seconds
 }
 
 type empty struct{}
@@ -119,6 +125,13 @@ func unclear(lang engine.Lang) string {
 		return "Sorry, we did not understand."
 	}
 	return "Désolé, nous n'avons pas compris."
+}
+
+func moment(lang engine.Lang) string {
+	if lang == engine.English {
+		return "One moment, please."
+	}
+	return "Un instant, s'il vous plaît."
 }
 
 func connecting(lang engine.Lang) string {

@@ -83,7 +83,12 @@ func (h *hooks) action(a engine.AttemptID, lang engine.Lang, again bool) string 
 	if lang != "" {
 		q.Set("lang", string(lang))
 	}
-	u := h.cfg.PublicBase + "/hooks/twilio/voice/" + url.PathEscape(string(a)) + "/digits"
+	return h.voiceURL(a, "digits", q)
+}
+
+// voiceURL is a step of a call.
+func (h *hooks) voiceURL(a engine.AttemptID, step string, q url.Values) string {
+	u := h.cfg.PublicBase + "/hooks/twilio/voice/" + url.PathEscape(string(a)) + "/" + step
 	if len(q) > 0 {
 		u += "?" + q.Encode()
 	}
@@ -119,23 +124,73 @@ func (h *hooks) digits(ctx context.Context, w http.ResponseWriter, k hook) {
 		return
 	}
 	_ = h.proof(ctx, engine.Receipt{Attempt: k.attempt, Ref: sid, Status: engine.ReceiptDelivered})
-	a, err := h.backend.Reply(ctx, engine.Reply{
+	h.answered(ctx, w, k, engine.Reply{
 		ID: sid, Attempt: k.attempt, Channel: engine.Voice, Intent: intent,
 		Text: text, Lang: lang, At: h.cfg.Now().UTC(),
-	})
-	if err != nil {
-		h.failed(ctx, "reply", err)
-		farewell(lang, trouble(lang)).send(w)
+	}, 0)
+}
+
+// How often a caller is asked to wait: for the record system's word, then for any answer at all.
+const (
+	roundsFinal  = 2
+	roundsAnswer = 6
+)
+
+// answer asks again for the answer to a reply that was handed over before in this call.
+func (h *hooks) answer(ctx context.Context, w http.ResponseWriter, k hook) {
+	in := engine.Reply{
+		ID: k.form.Get("CallSid"), Attempt: k.attempt, Channel: engine.Voice, Intent: engine.Intent(k.query.Get("intent")),
+		Lang: k.lang, At: h.cfg.Now().UTC(),
+	}
+	round, err := strconv.Atoi(k.query.Get("round"))
+	if err != nil || (in.Intent != engine.Yes && in.Intent != engine.No && in.Intent != engine.Stop) {
+		http.Error(w, "no such question", http.StatusNotFound)
 		return
 	}
-	if a.Lang != "" {
-		lang = a.Lang
+	h.answered(ctx, w, k, in, round)
+}
+
+// answered says what a reply came to, or asks the caller to wait a moment and comes back for it: the
+// same reply counts once.
+func (h *hooks) answered(ctx context.Context, w http.ResponseWriter, k hook, in engine.Reply, round int) {
+	a, err, ok := h.reply(ctx, in, func(ctx context.Context, _ engine.Answer, err error) {
+		if err != nil {
+			h.failed(ctx, "reply", err)
+		}
+	})
+	waits := !ok && round < roundsAnswer || ok && err == nil && a.Kind == engine.AnsFinalising && round < roundsFinal
+	switch {
+	case waits:
+		next := url.Values{"intent": {string(in.Intent)}, "round": {strconv.Itoa(round + 1)}}
+		if in.Lang != "" {
+			next.Set("lang", string(in.Lang))
+		}
+		out := response{Pause: &pause{Length: 1}, Redirect: h.voiceURL(k.attempt, "answer", next)}
+		if round == 0 {
+			out.Says = []saying{speak(cmp.Or(a.Lang, in.Lang), moment(cmp.Or(a.Lang, in.Lang)))}
+		}
+		out.send(w)
+	case !ok || err != nil:
+		if err != nil {
+			h.failed(ctx, "reply", err)
+		}
+		farewell(in.Lang, trouble(in.Lang)).send(w)
+	case a.Text == "":
+		response{Hangup: &empty{}}.send(w)
+	default: // Twilio comes back for the rest once all of it was said
+		response{
+			Says:     []saying{speak(cmp.Or(a.Lang, in.Lang), a.Text)},
+			Redirect: h.voiceURL(k.attempt, "heard", url.Values{"said": {string(a.Kind)}}),
+		}.send(w)
 	}
-	out := response{Hangup: &empty{}}
-	if a.Text != "" {
-		out.Says = []saying{speak(lang, a.Text)}
+}
+
+// heardOut ends a call whose answer was heard to its end.
+func (h *hooks) heardOut(ctx context.Context, w http.ResponseWriter, k hook) {
+	if err := h.backend.Heard(ctx, k.attempt, engine.AnswerKind(k.query.Get("said"))); err != nil {
+		h.failed(ctx, "heard", err)
 	}
-	out.send(w)
+	response{Hangup: &empty{}}.send(w)
 }
 
 // turn asks in the other language.
@@ -172,7 +227,7 @@ func (h *hooks) person(ctx context.Context, w http.ResponseWriter, k hook) {
 		return
 	}
 	d := &dial{
-		Action: strings.TrimSuffix(h.action(k.attempt, "", false), "/digits") + "/dialed?lang=" + string(s.Lang),
+		Action: h.voiceURL(k.attempt, "dialed", url.Values{"lang": {string(s.Lang)}}),
 		Method: http.MethodPost, Timeout: dialSeconds, Number: string(number),
 	}
 	if k.account.Client != nil {
@@ -249,17 +304,19 @@ func (h *hooks) machine(ctx context.Context, w http.ResponseWriter, k hook) {
 		}
 	case by == "fax":
 		rec.Status, rec.Reason = engine.ReceiptFailed, engine.BadContact
-		h.hangUp(ctx, k, "", "")
+		h.later(ctx, "fax", func(ctx context.Context) { h.hangUp(ctx, k, "", "") })
 	case strings.HasPrefix(by, "machine_"):
 		rec.Status = engine.ReceiptMachine
 		h.calls.note(rec.Ref, robot)
 		if strings.HasPrefix(by, "machine_end_") {
-			// No script: the offer is over, so nothing is left on the machine.
-			s, err := h.backend.Script(ctx, k.attempt, "")
-			if err != nil {
-				s.Voicemail = ""
-			}
-			h.hangUp(ctx, k, s.Lang, s.Voicemail)
+			h.later(ctx, "voicemail", func(ctx context.Context) {
+				// No script: the offer is over, so nothing is left on the machine.
+				s, err := h.backend.Script(ctx, k.attempt, "")
+				if err != nil {
+					s.Voicemail = ""
+				}
+				h.hangUp(ctx, k, s.Lang, s.Voicemail)
+			})
 		}
 	}
 	h.receipt(ctx, w, rec)

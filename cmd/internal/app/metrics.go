@@ -55,6 +55,7 @@ type metrics struct {
 	requests     *prometheus.HistogramVec
 	limited      *prometheus.CounterVec
 	refused      *prometheus.CounterVec
+	webhooks     *prometheus.HistogramVec
 	mailIn       *prometheus.CounterVec
 	hl7          *prometheus.CounterVec
 	hl7Until     prometheus.Gauge
@@ -119,6 +120,7 @@ func newMetrics() *metrics {
 		refused:      counter("relais_webhooks_refused_total", "Webhooks without the right signature or secret.", "source"),
 		hl7:          counter("relais_hl7_messages_total", "HL7 messages by what became of them, and connections that were closed or not taken.", "clinic", "event"),
 	}
+	m.webhooks = histogram("relais_webhook_seconds", "Until a telephone carrier's webhook was answered; it hangs up on slow ones.", []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1, 2, 5, 10}, "hook")
 	m.mailIn = counter("relais_mail_in_total", "Mails, recipients and connections that came in, by what they came to.", "what")
 	for _, what := range mail.Words() {
 		m.mailIn.WithLabelValues(what)
