@@ -170,20 +170,20 @@ func (c *Client) bookable(ctx context.Context, b engine.Booking) (resource, erro
 	return slot, nil
 }
 
-// liveOn lists the sources of the live appointments on a slot.
-func (c *Client) liveOn(ctx context.Context, slotSource string) ([]string, error) {
+// liveOn lists the live appointments on a slot.
+func (c *Client) liveOn(ctx context.Context, slotSource string) ([]engine.AppointmentFact, error) {
 	list, err := c.search(ctx, "Appointment", url.Values{"slot": {slotSource}})
 	if err != nil {
 		return nil, err
 	}
-	var out []string
+	var out []engine.AppointmentFact
 	for _, r := range list.list {
 		f, err := c.appointmentFact(r)
 		if err != nil {
 			return nil, err
 		}
 		if f.Live {
-			out = append(out, f.Source)
+			out = append(out, f)
 		}
 	}
 	return out, nil
@@ -289,7 +289,8 @@ func (c *Client) transact(ctx context.Context, entries []entry) ([]response, err
 }
 
 // confirm reads a booking back: "booked" is said only when the record system shows it, alone on its
-// slot. Where two writers got through at once, ours gives way.
+// slot. Where two writers got through at once, ours gives way: to a stranger always, and among our own to
+// the lowest booking.
 func (c *Client) confirm(ctx context.Context, b engine.Booking, source string, can abilities) (engine.Booked, error) {
 	booked, err := c.readBack(ctx, b, source)
 	if err != nil {
@@ -300,17 +301,50 @@ func (c *Client) confirm(ctx context.Context, b engine.Booking, source string, c
 			return engine.Booked{}, err
 		}
 	}
-	live, err := c.liveOn(ctx, b.Slot.Source)
-	if err != nil {
-		return engine.Booked{}, err
-	}
-	if slices.ContainsFunc(live, func(s string) bool { return s != booked.Appointment }) {
-		if err := c.Cancel(ctx, booked.Appointment); err != nil {
+	for n := 0; ; n++ {
+		live, err := c.liveOn(ctx, b.Slot.Source)
+		if err != nil {
 			return engine.Booked{}, err
 		}
-		return engine.Booked{}, failure(engine.DMEConflict, "Another appointment was written on the slot at the same moment; ours was taken back.")
+		live = slices.DeleteFunc(live, func(f engine.AppointmentFact) bool { return f.Source == booked.Appointment })
+		if len(live) == 0 {
+			return booked, nil
+		}
+		// Of our own bookings the lowest waits for the others to go. It stays only when it is alone:
+		// one that stays had its answer before, and never goes.
+		first := !slices.ContainsFunc(live, func(f engine.AppointmentFact) bool { return f.Booking == "" || f.Booking < b.ID })
+		if !first || !pause(ctx, n) {
+			break
+		}
 	}
-	return booked, nil
+	if err := c.Cancel(ctx, booked.Appointment); err != nil {
+		return engine.Booked{}, err
+	}
+	if err := c.vacate(ctx, b.Slot.Source); err != nil {
+		return engine.Booked{}, err
+	}
+	return engine.Booked{}, failure(engine.DMEConflict, "Another appointment was written on the slot at the same moment; ours was taken back.")
+}
+
+// vacate frees a slot that we made busy and that everybody gave up at the same moment: each saw the
+// others on it, so that nobody freed it.
+func (c *Client) vacate(ctx context.Context, source string) error {
+	live, err := c.liveOn(ctx, source)
+	if err != nil || len(live) > 0 {
+		return err
+	}
+	slot, there, err := c.read(ctx, source)
+	if err != nil || !there {
+		return err
+	}
+	v, err := view[slotView](slot)
+	if err != nil || v.Status != "busy" {
+		return err
+	}
+	if err := c.mark(ctx, slot, "free", ""); fault(err) != engine.DMEConflict {
+		return err
+	}
+	return nil // somebody else was quicker
 }
 
 // readBack reads what was written, with patience for a copy that lags.

@@ -87,7 +87,7 @@ func (c *Client) freedWith(ctx context.Context, f engine.AppointmentFact) ([]res
 		if err != nil {
 			return nil, err
 		}
-		others = slices.DeleteFunc(others, func(s string) bool { return s == f.Source })
+		others = slices.DeleteFunc(others, func(o engine.AppointmentFact) bool { return o.Source == f.Source })
 		if c.slotStatus(v.Status) == engine.SlotBusy && len(others) == 0 {
 			slots = append(slots, slot)
 		}

@@ -171,7 +171,7 @@ func (c *Client) cancelInSteps(ctx context.Context, r resource, f engine.Appoint
 		}
 		status := "free"
 		for _, o := range others {
-			if o != f.Source {
+			if o.Source != f.Source {
 				status = "busy" // somebody took it in between: only our mark goes
 			}
 		}

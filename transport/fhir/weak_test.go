@@ -125,8 +125,8 @@ func TestModes(t *testing.T) {
 	}
 }
 
-// Fifty race for one slot of a server that checks nothing: never two winners, and never a winner
-// without the only appointment. All may lose, which is the safe side.
+// Twelve race for one slot of a server that checks nothing: never two winners, never a winner without the
+// only appointment, and never a slot that is busy with nobody. All may lose, which is the safe side.
 func TestRaceWithoutIfMatch(t *testing.T) {
 	for _, steps := range []bool{false, true} {
 		t.Run(fmt.Sprintf("steps %v", steps), func(t *testing.T) {
@@ -158,10 +158,81 @@ func TestRaceWithoutIfMatch(t *testing.T) {
 					live++
 				}
 			}
-			if live > 1 || wins.Load() != live {
-				t.Errorf("%d winners, %d live appointments", wins.Load(), live)
+			status := w.slot(t, a.Slot)["status"]
+			if live > 1 || wins.Load() != live || (status == "free") != (live == 0) {
+				t.Errorf("%d winners, %d live appointments, the slot is %v", wins.Load(), live, status)
 			}
 		})
+	}
+}
+
+// Another booking gets on the slot at the same moment, on a server that checks nothing. A stranger stays, and
+// so does the lower of two of ours; the other gives way, and nobody is left waiting for a slot that is
+// busy with no one.
+func TestWhoStaysOnTheSlot(t *testing.T) {
+	for name, x := range map[string]struct {
+		rival string
+		goes  int32 // at which look at the slot it gives way; 0: never
+		want  string
+	}{
+		"a stranger":              {"", 0, "busy"},
+		"a lower one":             {"relais-a", 0, "busy"},
+		"a higher one, who goes":  {"relais-c", 2, "ours"},
+		"a higher one, who stays": {"relais-c", 0, "busy"},
+		"all of them go":          {"relais-a", 3, "free"},
+	} {
+		for _, steps := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, steps %v", name, steps), func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t)
+				w.manner(t, sandbox.Manner{IgnoresIfMatch: true, NoTransactions: steps})
+				a, c := w.line(t, "free"), w.client(t, nil)
+				snapshot(t, c)
+				var posts, looks atomic.Int32
+				rival := func(h http.Handler, method, path, status string) {
+					body := fmt.Sprintf(`{"resourceType":"Appointment","id":"rival","status":%q,"start":%q,"end":%q,"slot":[{"reference":"Slot/%s"}],
+						"identifier":[{"system":%q,"value":%q}],"participant":[{"actor":{"reference":"Patient/p9"},"status":"accepted"}]}`,
+						status, a.Start.Format(time.RFC3339), a.End.Format(time.RFC3339), a.Slot, fhir.BookingSystem, x.rival)
+					r := httptest.NewRequestWithContext(t.Context(), method, "/dme/rosemont/fhir/"+path, strings.NewReader(body))
+					r.Header.Set("Authorization", "Bearer "+token)
+					r.Header.Set("Content-Type", "application/fhir+json")
+					rec := httptest.NewRecorder()
+					if h.ServeHTTP(rec, r); rec.Code >= 300 {
+						t.Errorf("%s: %d %s", path, rec.Code, rec.Body)
+					}
+				}
+				w.cut(func(h http.Handler, rw http.ResponseWriter, r *http.Request) {
+					if r.Method == http.MethodGet && r.URL.Query().Has("slot") && posts.Load() > 0 && looks.Add(1) == x.goes {
+						rival(h, http.MethodPut, "Appointment/rival", "cancelled")
+					}
+					h.ServeHTTP(rw, r)
+					if r.Method == http.MethodPost && posts.Add(1) == 1 {
+						rival(h, http.MethodPut, "Appointment/rival", "booked")
+					}
+				})
+				_, err := c.Book(t.Context(), booking("relais-b", a, 3))
+				obs, readErr := c.Read(t.Context(), "Slot/"+a.Slot)
+				if readErr != nil {
+					t.Fatal(readErr)
+				}
+				live := 0
+				for _, f := range obs.Appointments {
+					if f.Live {
+						live++
+					}
+				}
+				status, got := w.slot(t, a.Slot)["status"], "busy"
+				switch {
+				case err == nil:
+					got = "ours"
+				case faultOf(t, err) == engine.DMEConflict && live == 0 && status == "free":
+					got = "free"
+				}
+				if got != x.want || got != "free" && (live != 1 || status != "busy") {
+					t.Errorf("%s, want %s: slot %v, %d live, %v", got, x.want, status, live, err)
+				}
+			})
+		}
 	}
 }
 

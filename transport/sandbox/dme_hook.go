@@ -12,7 +12,7 @@ import (
 // Limits of the rest-hook deliveries.
 const (
 	hookQueue    = 256
-	hookWorkers  = 4
+	hookWorkers  = 16
 	hookAttempts = 4
 	hookPause    = 250 * time.Millisecond // doubles after each attempt
 )

@@ -154,7 +154,7 @@ func openCrowd(b *testing.B, clinics, practitioners int, push bool) *crowd {
 		c.opt.Clinics, c.opt.DMEs[clinic.ID] = append(c.opt.Clinics, clinic), client
 		c.opt.Poll[clinic.ID] = manyPoll
 		if push {
-			c.opt.Poll[clinic.ID] = 30 * time.Second
+			c.opt.Poll[clinic.ID] = 2 * manyPoll // finds what a lost hint would have told
 		}
 	}
 	c.cancel = func(ctx context.Context, id engine.ClinicID, card desk.Card) error {
