@@ -72,6 +72,8 @@ func (a *clinicActor) Receive(c *system.Context, msg any) {
 			return
 		}
 		a.changed(c, m)
+	case notDone:
+		c.After(time.Second, m.order)
 	case begin:
 		c.After(tidyFirst, tidy{})
 	case tidy:
@@ -158,7 +160,7 @@ func (a *clinicActor) changed(c *system.Context, o order) {
 	opened := slot.Opened{
 		Slot: engine.Slot{
 			ID: id, Clinic: a.c.ID, Source: fact.Source, Practitioner: fact.Practitioner, Place: fact.Place,
-			Specialty: a.specialty(fact), Start: fact.Start, End: fact.End,
+			Specialty: a.c.specialty(fact), Start: fact.Start, End: fact.End,
 		},
 		Grace: a.c.Policy.Grace, Depth: o.Depth, Parent: o.Parent,
 		Suspended: a.status == health.Suspended || a.status == health.Checking,
@@ -173,14 +175,12 @@ func (a *clinicActor) changed(c *system.Context, o order) {
 }
 
 // specialty is the slot's own, or its practitioner's.
-func (a *clinicActor) specialty(f engine.SlotFact) engine.Specialty {
+func (c *clinic) specialty(f engine.SlotFact) engine.Specialty {
 	if f.Specialty != "" {
 		return f.Specialty
 	}
-	for _, p := range a.c.Practitioners {
-		if p.ID == f.Practitioner {
-			return p.Specialty
-		}
+	if p := c.staff[f.Practitioner]; p != nil {
+		return p.Specialty
 	}
 	return ""
 }
@@ -204,8 +204,16 @@ func (a *clinicActor) slot(m slotIs) {
 
 func (a *clinicActor) done(c *system.Context, o order) {
 	b := storage.Batch{Done: []storage.EffectKey{{Clinic: a.c.ID, ID: o.ID}}}
-	a.r.commit(c, b, func(error) any { return nil })
+	a.r.commit(c, b, func(err error) any {
+		if err != nil {
+			return notDone{o}
+		}
+		return nil
+	})
 }
+
+// notDone says that it could not be kept that an order is done: it is taken again.
+type notDone struct{ order order }
 
 // gates numbers the openings of all gates.
 var gates atomic.Uint64

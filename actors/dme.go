@@ -43,8 +43,10 @@ type dmeActor struct {
 	pushed    time.Time     // the newest hint of the record system
 	lag       time.Duration // how old the newest change was when it was seen
 	lagKnown  bool
-	newest    time.Time // the newest change that was seen, by the record system's clock
-	keeping   []keep    // commits, one at a time and in order; the first is under way
+	newest    time.Time                     // the newest change that was seen, by the record system's clock
+	hungry    map[engine.PatientID]struct{} // whose entries are to be held against the mirror
+	feeding   bool
+	keeping   []keep // commits, one at a time and in order; the first is under way
 }
 
 // keep is a commit of this actor. build is called when its turn has come, so that the versions in
@@ -102,7 +104,7 @@ type (
 )
 
 func newDMEActor(r *Relais, c *clinic) *dmeActor {
-	return &dmeActor{r: r, c: c, writes: map[string]*write{}}
+	return &dmeActor{r: r, c: c, writes: map[string]*write{}, hungry: map[engine.PatientID]struct{}{}}
 }
 
 // Receive implements system.Actor.
@@ -143,6 +145,10 @@ func (a *dmeActor) Receive(c *system.Context, msg any) {
 			a.c.calendar.Send(scheduleLoaded{a.views()})
 			a.tell()
 		}
+	case feed:
+		a.feed(c, m.patients)
+	case fed:
+		a.fed(c, m)
 	case *syncAsk:
 		a.show(m)
 	case *holdAsk:
@@ -202,7 +208,7 @@ func (a *dmeActor) loaded(c *system.Context, m dmeLoaded) {
 		a.sync.Chains = map[string]chainLink{}
 	}
 	a.sync.Health = health.Loaded(a.sync.Health, time.Now().UTC())
-	a.ready, a.looking, a.full, a.keeping = true, false, true, nil
+	a.ready, a.looking, a.full, a.keeping, a.feeding = true, false, true, nil, false
 	a.c.calendar.Send(scheduleLoaded{a.views()})
 	a.tell()
 	if first {
@@ -379,6 +385,7 @@ func (a *dmeActor) apply(c *system.Context, res schedule.Result, obs engine.Obse
 			a.c.calendar.Send(scheduleChanged{views})
 		}
 		a.judge(c, health.Good{Full: full, Skew: obs.Skew})
+		a.feed(c, a.concerned(res.Touched, full))
 		if full && a.sync.Health.Status == health.Checking {
 			a.c.boss.Send(a.comparison())
 		}

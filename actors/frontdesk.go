@@ -202,14 +202,7 @@ func (r *Relais) Act(ctx context.Context, id engine.ClinicID, sid engine.SlotID,
 		if !mayClaim(e) {
 			return desk.Card{}, engine.Errorf(engine.Conflict, "this person is not waiting any more")
 		}
-		staff.For = &engine.Candidate{Entry: e.ID, Patient: e.Patient, Class: e.Class, Channel: engine.Desk, Current: e.Current}
-		s, err := r.slotState(ctx, c, sid)
-		if err != nil {
-			return desk.Card{}, err
-		}
-		if e.Current != nil && !e.Current.Start.After(s.Slot.Start) {
-			staff.For.Current = nil // only a later appointment is given up
-		}
+		staff.For = &engine.Candidate{Entry: e.ID, Patient: e.Patient, Class: e.Class, Channel: engine.Desk}
 	}
 	s, err := system.AskIn[staffAct, slot.State](ctx, r.slots, sid, staffAct{staff, key})
 	if err != nil {
@@ -257,7 +250,10 @@ func (r *Relais) person(e engine.Entry) desk.Person {
 	p, _, _ := r.waitlist.patient(e.Patient)
 	d := desk.Person{
 		Entry: e.ID, Patient: e.Patient, Name: p.Given + " " + p.Family, Status: e.Status, Specialty: e.Specialty, Class: e.Class,
-		Joined: e.Joined, Slot: e.Slot, Offered: len(p.Offered), Channels: []engine.Channel{},
+		Joined: e.Joined, Slot: e.Slot, Offered: len(p.Offered), Channels: []engine.Channel{}, Auto: e.Auto, Why: e.Why,
+	}
+	if e.Current != nil {
+		d.Current = when(e.Current.Start)
 	}
 	for _, c := range p.Contacts {
 		if c.Usable() && !slices.Contains(d.Channels, c.Channel) {
@@ -303,6 +299,9 @@ func (r *Relais) Enrol(ctx context.Context, id engine.ClinicID, _ engine.UserID,
 		Places: in.Places, Home: in.Home, RadiusKm: in.RadiusKm,
 		Notice: time.Duration(in.NoticeMinutes) * time.Minute, Joined: now,
 	}
+	if in.Sooner {
+		p.Sooner = &engine.Sooner{At: now, Proof: in.Proof, Windows: in.Windows, Places: in.Places, Notice: e.Notice, Class: in.Class}
+	}
 	if err := r.Add(ctx, []engine.Patient{p}, []engine.Entry{e}); err != nil {
 		return desk.Person{}, err
 	}
@@ -335,6 +334,11 @@ func (r *Relais) Add(ctx context.Context, patients []engine.Patient, entries []e
 	}
 	for _, e := range entries {
 		r.waitlist.putEntry(e, 1)
+	}
+	for _, p := range patients {
+		if c := r.clinics[p.Clinic]; c != nil {
+			c.sync.Send(feed{[]engine.PatientID{p.ID}})
+		}
 	}
 	return nil
 }

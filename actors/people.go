@@ -42,6 +42,9 @@ func (r *Relais) Patient(ctx context.Context, id engine.ClinicID, pid engine.Pat
 	for i, contact := range p.Contacts {
 		d.Contacts = append(d.Contacts, contactOf(i, contact))
 	}
+	if p.Sooner != nil {
+		d.Sooner = soonerOf(*p.Sooner)
+	}
 	for _, e := range r.waitlist.list(id, func(e engine.Entry, _ engine.Patient) bool { return e.Patient == pid }) {
 		d.Entries = append(d.Entries, r.person(e))
 	}

@@ -260,7 +260,7 @@ func (r *Relais) load(ctx context.Context, c *clinic) error {
 	if err != nil {
 		return err
 	}
-	r.endForeign(c)
+	r.lookAgain(r.waitlist.offered(c.ID))
 	err = r.scan(ctx, c.ID, storage.KindOffer, func(rec storage.Record) error {
 		var o offerRecord
 		if err := json.Unmarshal(rec.Data, &o); err != nil {
@@ -285,16 +285,6 @@ func (r *Relais) load(ctx context.Context, c *clinic) error {
 		r.carryOut(c, o)
 	}
 	return nil
-}
-
-// endForeign ends open offers of entries that won another slot: the crash may have come before that
-// slot could say so.
-func (r *Relais) endForeign(c *clinic) {
-	for entry, offers := range r.waitlist.foreign(c.ID) {
-		for _, o := range offers {
-			r.slots.Ref(o.Slot()).Send(slotInput{in: slot.EntryGone{Entry: entry}})
-		}
-	}
 }
 
 // promised reads what the store says was promised and not done.

@@ -37,7 +37,7 @@ func (a *notifier) ask(c *system.Context, id engine.AttemptID) {
 		c.After(askAgainAfter, askAgain{id})
 		return
 	}
-	if (d.Kind == engine.MsgTaken || d.Kind == engine.MsgWithdrawn) && a.c.opening() == 0 {
+	if (d.Kind == engine.MsgTaken || d.Kind == engine.MsgWithdrawn || d.Kind == engine.MsgEnded) && a.c.opening() == 0 {
 		// A courtesy can wait until the record system is trusted again; only answers cannot.
 		a.queue = append(a.queue, handed(id, engine.Outcome{
 			Status: engine.Failed, Reason: engine.Dropped, Retry: true, Wait: courtesyWait,

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing/synctest"
+	"time"
 
 	"relais/engine"
 	"relais/engine/desk"
@@ -77,6 +78,7 @@ func (s *simulation) settled() {
 			t.Fatal(err)
 		}
 		opened++
+		s.gaveUp(k.Clinic, st)
 		if unfinished(st) {
 			t.Errorf("slot %s is still %s (suspended %v, paused %v, wake %s)", k.ID, st.Phase, st.Suspended, st.Paused, st.Wake)
 		}
@@ -91,6 +93,7 @@ func (s *simulation) settled() {
 			}
 		}
 	}
+	s.followed(records)
 	if opened == 0 {
 		t.Error("no slot was opened: the simulation proves nothing")
 	}
@@ -147,5 +150,50 @@ func (w *world) private() {
 				w.t.Errorf("never 7: the secret of a link stands in the log or the metrics")
 			}
 		}
+	}
+}
+
+// gaveUp checks that nobody was left with two appointments.
+func (s *simulation) gaveUp(c engine.ClinicID, st slot.State) {
+	for _, o := range st.Offers {
+		if o.ID == st.Winner && o.Current != nil && st.Phase == slot.Booked && s.dmes[c].alive(o.Current.Source) {
+			s.t.Errorf("%s won %s and still has %s", o.Patient, st.Slot.ID, o.Current.Source)
+		}
+	}
+}
+
+// followed checks that the list says of appointments what the record systems say.
+func (s *simulation) followed(records map[storage.Key]storage.Record) {
+	made := 0
+	for k, r := range records {
+		if k.Kind != storage.KindEntry {
+			continue
+		}
+		var e engine.Entry
+		if err := json.Unmarshal(r.Data, &e); err != nil {
+			s.t.Fatal(err)
+		}
+		if m, version, _ := s.waitlist.entry(e.ID); version != r.Version || m.Status != e.Status {
+			s.t.Errorf("%s is %s in the store, and %s in memory", e.ID, e.Status, m.Status)
+		}
+		if e.Auto {
+			made++
+		}
+		if e.Current == nil || !mayClaim(e) {
+			continue
+		}
+		d := s.dmes[k.Clinic]
+		d.mu.Lock()
+		a := *d.appts[e.Current.Source]
+		d.mu.Unlock()
+		if !a.Live || !a.Start.Equal(e.Current.Start) || a.Start.Before(time.Now().Add(-6*time.Minute)) {
+			s.t.Errorf("%s of %s is %s for %v; the record system says %+v", e.ID, e.Patient, e.Status, e.Current, a)
+		}
+		if p, _, _ := s.waitlist.patient(e.Patient); (e.Auto || e.Tied) && p.Sooner == nil {
+			s.t.Errorf("%s waits without consent", e.ID)
+		}
+	}
+	if made == 0 {
+		s.t.Error("no appointment made anybody a candidate: the simulation proves little")
 	}
 }

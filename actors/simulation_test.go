@@ -102,6 +102,8 @@ func newSimulation(t *testing.T, seed uint64, clinics int, tr trouble) *simulati
 		d.mu.Lock()
 		d.appts[later].Patient = "Patient/" + string(id) + "1"
 		d.mu.Unlock()
+		d.books(d.add("L2", monday.Add(6*time.Hour), 20*time.Minute), "Patient/"+string(id)+"12")
+		d.books(d.add("L3", monday.Add(7*time.Hour), 20*time.Minute), "Patient/"+string(id)+"13")
 	}
 	s.start()
 	for id := range s.dmes {
@@ -132,6 +134,11 @@ func newSimulation(t *testing.T, seed uint64, clinics int, tr trouble) *simulati
 				p.Contacts = append(p.Contacts, mail)
 			case 9, 10:
 				p.Contacts = append(p.Contacts, voice)
+			case 12: // on the list, with an appointment that the record system knows of
+				p.Sooner = &engine.Sooner{At: time.Now(), Proof: "form"}
+			case 13: // on the list for something else
+				p.Sooner = &engine.Sooner{At: time.Now().Add(-1000 * time.Hour), Proof: "form"}
+				e.Specialty = "cardio"
 			}
 		})
 	}
@@ -258,6 +265,9 @@ func (s *simulation) slotCommitted(c engine.ClinicID, st slot.State) {
 	if other, ok := s.holder[won[0].Entry]; ok {
 		s.broke("never 1: entry %s has slots %s and %s", won[0].Entry, other, id)
 	}
+	if cur := won[0].Current; strings.HasPrefix(string(won[0].Entry), "auto-") && (cur == nil || !cur.Start.After(st.Slot.Start)) {
+		s.broke("%s won %s and gives up %v", won[0].Patient, id, cur)
+	}
 	s.holder[won[0].Entry], s.holds[id] = id, won[0].Entry
 	s.claimed[st.Winner] = true
 	if st.Phase == slot.Booked {
@@ -376,9 +386,11 @@ func (s *simulation) source() string { return fmt.Sprintf("S%d", 1+s.n(perSlots)
 func (s *simulation) move() {
 	c := s.clinic()
 	d := s.dmes[c]
-	switch s.n(16) {
+	switch s.n(18) {
 	case 0, 1, 2, 3:
 		d.cancel(s.source())
+	case 16, 17:
+		s.appointments(c)
 	case 4:
 		switch s.n(4) {
 		case 0:
@@ -421,6 +433,38 @@ func (s *simulation) move() {
 		s.rmu.Lock()
 		s.killAt = 1 + s.rng.IntN(30)
 		s.rmu.Unlock()
+	}
+}
+
+// appointments has the clinic change those of the people who consented to be seen sooner, or their minds.
+func (s *simulation) appointments(c engine.ClinicID) {
+	d, who := s.dmes[c], engine.PatientID(fmt.Sprint(c, 12+s.n(2)))
+	slot := []string{"L2", "L3", s.source()}[s.n(3)]
+	d.mu.Lock()
+	free, appointment := d.slots[slot].Status == engine.SlotFree, ""
+	for id, a := range d.appts {
+		if a.Live && a.Patient == "Patient/"+string(who) && a.Booking == "" {
+			appointment = id
+		}
+	}
+	d.mu.Unlock()
+	switch s.n(4) {
+	case 0:
+		if free {
+			d.joins(slot, "Patient/"+string(who))
+		}
+	case 1:
+		if appointment != "" {
+			d.moves(appointment, monday.Add(time.Duration(60+30*s.n(14))*time.Minute))
+		}
+	case 2:
+		d.cancel([]string{"L2", "L3"}[s.n(2)])
+	case 3:
+		in, p := desk.SoonerChange{}, s.process
+		if s.n(3) > 0 {
+			in.Consent = &desk.Sooner{Proof: "by phone", Anyone: true}
+		}
+		s.asking.Go(func() { _, _ = p.SetSooner(context.Background(), c, who, "clerk", in) })
 	}
 }
 

@@ -85,12 +85,14 @@ type (
 		preload
 		err error
 	}
-	wake        struct{ gen uint64 }
-	gateOpened  struct{ gate uint64 }
-	reload      struct{}
-	answerLate  struct{ ask *replyAsk }
-	finalising  struct{ offer engine.OfferID }
-	slotWritten struct {
+	wake       struct{ gen uint64 }
+	gateOpened struct{ gate uint64 }
+	// entryChanged is a hint that an entry with an offer of this slot is not what it was.
+	entryChanged struct{ entry engine.EntryID }
+	reload       struct{}
+	answerLate   struct{ ask *replyAsk }
+	finalising   struct{ offer engine.OfferID }
+	slotWritten  struct {
 		work    slotWork
 		err     error
 		refresh []storage.Record
@@ -166,6 +168,9 @@ func (a *slotActor) load(c *system.Context) {
 			return preload{}, err
 		}
 		s, err := decodeSlot(rec)
+		if err == nil && known { // a commit whose outcome was not known may have changed these too
+			a.r.refreshOffered(ctx, s)
+		}
 		if err == nil && (again || (known && rec.Version != version)) {
 			err = a.r.redeliver(ctx, a.c, func(o order) bool { return o.concerns(a.c, a.id) })
 		}
@@ -264,6 +269,8 @@ func (a *slotActor) take(c *system.Context, msg any) {
 		a.compare(c, m)
 	case follow:
 		a.follow(c)
+	case entryChanged:
+		a.entryChanged(c, m.entry)
 	case standAsk:
 		m.to.Send(a.standing())
 	case leaveAsk:

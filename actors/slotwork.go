@@ -44,7 +44,7 @@ func (a *slotActor) step(c *system.Context, w slotWork) {
 		w.fail(engine.Errorf(engine.NotFound, "there is no such slot"))
 		return
 	}
-	if g, ok := w.in.(slot.Staff); ok && g.For != nil && !a.mayClaim(g.For.Entry) {
+	if !a.current(&w) {
 		w.fail(engine.Errorf(engine.Conflict, "this person is not waiting any more"))
 		return
 	}
@@ -130,12 +130,45 @@ func (a *slotActor) notWaiting(in slot.Input) (bool, engine.AnswerKind) {
 	if !ok || !r.Yes || a.state.Phase == slot.Claimed || a.state.Phase == slot.Booked {
 		return false, ""
 	}
-	return !a.mayClaim(a.entryOf(in)), engine.AnsWithdrawn
+	e, _, known := a.r.waitlist.entry(a.entryOf(in))
+	return known && !helps(e, a.state.Slot), engine.AnsWithdrawn
 }
 
-func (a *slotActor) mayClaim(id engine.EntryID) bool {
+// current puts into an input what the entry that it claims for is now; false: it is not waiting any more.
+func (a *slotActor) current(w *slotWork) bool {
+	switch in := w.in.(type) {
+	case slot.Reply:
+		if e, _, known := a.r.waitlist.entry(a.entryOf(in)); known && in.Yes {
+			in.Entry = &e
+			w.in = in
+		}
+	case slot.Staff:
+		if in.For == nil {
+			return true
+		}
+		e, _, known := a.r.waitlist.entry(in.For.Entry)
+		if !known || !mayClaim(e) {
+			return false
+		}
+		c := *in.For
+		c.Current = slot.GivesUp(e, a.state.Slot)
+		in.For, w.in = &c, in
+	}
+	return true
+}
+
+// entryChanged ends the offer of an entry that this slot does not help any more, and tells the person
+// unless they know it, from what they won or because they wanted no more offers.
+func (a *slotActor) entryChanged(c *system.Context, id engine.EntryID) {
 	e, _, known := a.r.waitlist.entry(id)
-	return !known || mayClaim(e)
+	if !known || helps(e, a.state.Slot) {
+		return
+	}
+	in := slot.EntryGone{Entry: id}
+	if mayClaim(e) || e.Status == engine.Left && e.Why != engine.LeftWithdrawn {
+		in.Tell = engine.MsgEnded
+	}
+	a.step(c, slotWork{in: in})
 }
 
 func (a *slotActor) entryOf(in slot.Input) engine.EntryID {
@@ -163,8 +196,8 @@ func (a *slotActor) batch(w *slotWork, now time.Time) (b storage.Batch, ok bool)
 			if !known {
 				continue
 			}
-			if e.Status == engine.Claimed && !mayClaim(entry) {
-				return b, false // it won another slot between the look in step and this one
+			if e.Status == engine.Claimed && (!mayClaim(entry) || !givesUp(s, entry)) {
+				return b, false // it won another slot, or its appointment moved, between the look in step and this one
 			}
 			entry = settled(entry, e, s.Slot)
 			b.Puts = append(b.Puts, storage.Put{Key: entryKey(entry), Expect: version, Data: encode(entry)})
@@ -218,6 +251,18 @@ func commandKey(c engine.ClinicID, key string) storage.Key {
 	return storage.Key{Clinic: c, Kind: storage.KindReply, ID: "command/" + hex.EncodeToString(sum[:16])}
 }
 
+// givesUp reports whether the winner's offer names the appointment that the entry has now.
+func givesUp(s slot.State, e engine.Entry) bool {
+	now := slot.GivesUp(e, s.Slot)
+	for _, o := range s.Offers {
+		if o.ID == s.Winner {
+			return (o.Current == nil) == (now == nil) &&
+				(now == nil || o.Current.Source == now.Source && o.Current.Start.Equal(now.Start))
+		}
+	}
+	return false
+}
+
 func settled(e engine.Entry, s slot.SettleEntry, sl engine.Slot) engine.Entry {
 	e.Status = s.Status
 	e.Slot = sl.ID
@@ -239,6 +284,19 @@ func (r *Relais) reread(ctx context.Context, b storage.Batch) []storage.Record {
 		}
 	}
 	return fresh
+}
+
+// refreshOffered reads the entries and patients of a slot's offers again.
+func (r *Relais) refreshOffered(ctx context.Context, s slot.State) {
+	b, patients := storage.Batch{}, make([]engine.PatientID, 0, len(s.Offers))
+	for _, o := range s.Offers {
+		if e, _, ok := r.waitlist.entry(o.Entry); ok {
+			b.Puts = append(b.Puts, storage.Put{Key: entryKey(e)})
+		}
+		patients = append(patients, o.Patient)
+	}
+	r.refreshEntries(ctx, b)
+	r.refreshPatients(ctx, patients)
 }
 
 // written goes on after a commit.
@@ -484,6 +542,8 @@ func (a *slotActor) observe(w slotWork, before slot.State) {
 				for _, o := range a.r.waitlist.otherOffers(e.Entry, a.id) {
 					a.r.slots.Ref(o.Slot()).Send(slotInput{in: slot.EntryGone{Entry: e.Entry}})
 				}
+			} else if entry, _, known := a.r.waitlist.entry(e.Entry); known {
+				a.c.sync.Send(feed{[]engine.PatientID{entry.Patient}}) // its appointment may have moved meanwhile
 			}
 		case slot.MarkOffered, slot.Note, slot.Remind, slot.CloseOffer, slot.Tell, slot.WriteBooking, slot.CancelCurrent:
 		}

@@ -28,6 +28,14 @@ type waitlist struct {
 	pending  map[engine.PatientID]map[engine.OfferID]engine.EntryID // offers that may be answered
 	reserved map[engine.PatientID]engine.SlotID                     // chosen by a wave that is being committed
 	rested   map[engine.ClinicID]time.Time                          // when old offers were last forgotten in the order
+	sources  map[source][]engine.PatientID                          // of the record systems' patients
+	tied     map[engine.ClinicID]map[engine.EntryID]struct{}        // entries that follow an appointment
+}
+
+// source is a patient as a clinic's record system names it.
+type source struct {
+	clinic  engine.ClinicID
+	patient string
 }
 
 // stored is a value with the version that the store has of it.
@@ -48,6 +56,8 @@ func newWaitlist() *waitlist {
 		pending:  map[engine.PatientID]map[engine.OfferID]engine.EntryID{},
 		reserved: map[engine.PatientID]engine.SlotID{},
 		rested:   map[engine.ClinicID]time.Time{},
+		sources:  map[source][]engine.PatientID{},
+		tied:     map[engine.ClinicID]map[engine.EntryID]struct{}{},
 	}
 }
 
@@ -64,6 +74,7 @@ func (w *waitlist) putEntry(e engine.Entry, version uint64) {
 		w.of[e.Patient] = append(w.of[e.Patient], e.ID)
 		w.clinics[e.Clinic] = append(w.clinics[e.Clinic], e.ID)
 	}
+	w.follow(e)
 	w.indexEntry(e)
 }
 
@@ -76,6 +87,10 @@ func (w *waitlist) putPatient(p engine.Patient, version uint64) {
 		return
 	}
 	w.patients[p.ID] = stored[engine.Patient]{p, version}
+	if !known && p.Source != "" {
+		key := source{p.Clinic, p.Source}
+		w.sources[key] = append(w.sources[key], p.ID)
+	}
 	for _, c := range old.value.Contacts {
 		drop(w.phones, c.Phone, p.ID)
 		drop(w.emails, c.Email, p.ID)
@@ -187,23 +202,13 @@ func (w *waitlist) optedOut(p engine.PatientID, c engine.Contact) bool {
 	})
 }
 
-// foreign returns the open offers of a clinic's entries that are not waiting any more.
-func (w *waitlist) foreign(c engine.ClinicID) map[engine.EntryID][]engine.OfferID {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	gone := map[engine.EntryID][]engine.OfferID{}
-	for _, offers := range w.pending {
-		for o, id := range offers {
-			if e := w.entries[id].value; e.Clinic == c && !mayClaim(e) {
-				gone[id] = append(gone[id], o)
-			}
-		}
-	}
-	return gone
-}
-
 // mayClaim reports whether an entry may win a slot.
 func mayClaim(e engine.Entry) bool { return e.Status == engine.Waiting || e.Status == engine.Snoozed }
+
+// helps reports whether an entry may win this very slot: a present appointment is later.
+func helps(e engine.Entry, s engine.Slot) bool {
+	return mayClaim(e) && (e.Current == nil || e.Current.Start.After(s.Start))
+}
 
 // reserve marks patients as being asked for a slot, or none of them and false when one of them is
 // being asked for another slot meanwhile.

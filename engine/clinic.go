@@ -100,7 +100,22 @@ type Entry struct {
 	Lost          int              `json:"lost,omitempty"`    // claims lost through no fault of the patient; goes first
 	Current       *Appointment     `json:"current,omitempty"` // existing later appointment, given up when a slot is won
 	Slot          SlotID           `json:"slot,omitempty"`    // the slot claimed or placed
+	Auto          bool             `json:"auto,omitempty"`    // made from Current, because the patient consented to be seen sooner
+	Tied          bool             `json:"tied,omitempty"`    // Current was found in the record system, under the same consent
+	Why           LeftWhy          `json:"why,omitempty"`     // why it left by itself
 }
+
+// LeftWhy is why an entry left the list without anybody's doing. Package engine/waiting decides it.
+type LeftWhy string
+
+// The reasons; "" for an entry that is on the list or that somebody took off.
+const (
+	LeftBooked    LeftWhy = "booked"    // the record system shows the person booked for the same need
+	LeftCancelled LeftWhy = "cancelled" // the appointment to be moved is cancelled
+	LeftPast      LeftWhy = "past"      // it was time for it
+	LeftWithdrawn LeftWhy = "withdrawn" // the consent was
+	LeftListed    LeftWhy = "listed"    // another entry stands for the same appointment
+)
 
 // Appointment is a booking that the record system has.
 type Appointment struct {

@@ -97,6 +97,19 @@ type Patient struct {
 	Contacts []Contact `json:"contacts"`        // in the patient's order of preference
 	Source   string    `json:"source"`          // the record system's reference, for example "Patient/17"
 	Offered  []Mark    `json:"offered,omitempty"`
+	Sooner   *Sooner   `json:"sooner,omitempty"` // nil: no such consent
+}
+
+// Sooner is a patient's consent to be offered an earlier time for any appointment that the record
+// system shows, with what the patient said about it.
+type Sooner struct {
+	At      time.Time     `json:"at"`
+	Proof   string        `json:"proof"`             // how it was given, for example "form 2026-03-02"
+	Windows []Window      `json:"windows,omitempty"` // empty: any time
+	Places  []PlaceID     `json:"places,omitempty"`  // empty: where the appointment is
+	Anyone  bool          `json:"anyone,omitempty"`  // another practitioner of the specialty would do
+	Notice  time.Duration `json:"notice,omitempty"`  // least time between being asked and the start
+	Class   int           `json:"class,omitempty"`   // clinical priority, as Entry.Class
 }
 
 // Mark remembers that a slot was offered to a patient, for caps and rotation. Marks older than

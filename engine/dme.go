@@ -41,6 +41,9 @@ type AppointmentFact struct {
 	Booking BookingID `json:"booking,omitempty"` // our own identifier when we wrote it
 	Start   time.Time `json:"start,omitzero"`
 	End     time.Time `json:"end,omitzero"`
+	// Seen is when it came onto a slot that was known before, by our clock; the mirror sets it. Zero:
+	// it may have been made long before it was seen.
+	Seen time.Time `json:"seen,omitzero"`
 }
 
 // Observation is what one look at the record system showed.

@@ -14,7 +14,8 @@ const (
 	MsgRefused    MessageKind = "refused" // the clinic's system gave it to somebody else; you go first next time
 	MsgTaken      MessageKind = "taken"   // somebody else was quicker; you keep your place
 	MsgWithdrawn  MessageKind = "withdrawn"
-	MsgNote       MessageKind = "note" // what the front desk wrote to one person
+	MsgEnded      MessageKind = "ended" // the person's appointments changed, so that the offer does not help any more
+	MsgNote       MessageKind = "note"  // what the front desk wrote to one person
 )
 
 // Message is one message to one person on one channel, ready to leave.

@@ -284,6 +284,9 @@ type Person struct {
 	Channels  []engine.Channel   `json:"channels"`
 	Slot      engine.SlotID      `json:"slot,omitempty"`
 	Offered   int                `json:"offered"`
+	Auto      bool               `json:"auto,omitempty" doc:"made from the appointment, because the patient consented to be seen sooner"`
+	Current   *time.Time         `json:"current,omitempty" doc:"start of the appointment that is given up when a slot is won"`
+	Why       engine.LeftWhy     `json:"why,omitempty" doc:"why it left the list by itself"`
 }
 
 // Enrolment is a new patient with one wish.
@@ -307,4 +310,5 @@ type Enrolment struct {
 	Born          string                  `json:"born,omitempty" doc:"date of birth, needed for practitioners who see some ages only" format:"date"`
 	NoticeMinutes int                     `json:"notice_minutes,omitempty" minimum:"0" maximum:"20160"`
 	Class         int                     `json:"class,omitempty" minimum:"0" maximum:"9"`
+	Sooner        bool                    `json:"sooner,omitempty" doc:"the patient consents to be offered earlier times for any appointment, with the same proof, windows, places, notice and class"`
 }

@@ -49,7 +49,26 @@ type Record struct {
 	Contacts []Contact        `json:"contacts" nullable:"false"`
 	Entries  []Person         `json:"entries" nullable:"false"`
 	Offers   []PastOffer      `json:"offers" nullable:"false" doc:"of the last 30 days, the latest first"`
-	Events   []Event          `json:"events" nullable:"false" doc:"what was done to the contacts, and by whom"`
+	Events   []Event          `json:"events" nullable:"false" doc:"what was done to the contacts and the wishes, and by whom"`
+	Sooner   *Sooner          `json:"sooner,omitempty" doc:"consent to be offered earlier times for any appointment; absent: none"`
+}
+
+// Sooner is a patient's consent to be offered earlier times for any appointment that the record system
+// shows.
+type Sooner struct {
+	At            *time.Time       `json:"at,omitempty" doc:"since when" readOnly:"true"`
+	Proof         string           `json:"proof" minLength:"1" maxLength:"200" doc:"how consent was given"`
+	Windows       []engine.Window  `json:"windows,omitempty" maxItems:"50" doc:"none: any time"`
+	Availability  string           `json:"availability,omitempty" doc:"instead of windows, in words: mardi matin, jeudi après 15 h" maxLength:"500"`
+	Places        []engine.PlaceID `json:"places,omitempty" maxItems:"50" doc:"none: where the appointment is"`
+	Anyone        bool             `json:"anyone,omitempty" doc:"another practitioner of the specialty would do"`
+	NoticeMinutes int              `json:"notice_minutes,omitempty" minimum:"0" maximum:"20160"`
+	Class         int              `json:"class,omitempty" minimum:"0" maximum:"9"`
+}
+
+// SoonerChange sets that consent, or withdraws it.
+type SoonerChange struct {
+	Consent *Sooner `json:"consent,omitempty" doc:"absent: it is withdrawn"`
 }
 
 // ContactChange is what the front desk does to one contact.

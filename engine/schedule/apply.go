@@ -176,7 +176,21 @@ func (p *pass) appointment(a engine.AppointmentFact, fresh bool) {
 	if !p.m.worthKeeping(a, p.now) {
 		return
 	}
+	a.Seen = known.Seen
+	if a.Live && (!known.Live || known.Patient != a.Patient) && p.onKnownSlot(a) {
+		a.Seen = p.now.UTC()
+	}
 	p.putAppointment(known, a)
+}
+
+// onKnownSlot reports whether a slot of the appointment was known before this observation: then the
+// appointment is new, and did not just come into sight.
+func (p *pass) onKnownSlot(a engine.AppointmentFact) bool {
+	return slices.ContainsFunc(a.Slots, func(source string) bool {
+		_, known := p.m.slots[source]
+		before, touched := p.before[source]
+		return known && (!touched || before.class != unseen)
+	})
 }
 
 func (p *pass) putAppointment(known, a engine.AppointmentFact) {

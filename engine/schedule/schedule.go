@@ -160,6 +160,18 @@ func (m *Mirror) Occupant(slotSource string) (engine.AppointmentFact, bool) {
 	return best, found
 }
 
+// Appointments yields every appointment that is kept, in no order, with its start: its own word, or that
+// of its first known slot, which is zero when there is none.
+func (m *Mirror) Appointments() iter.Seq2[engine.AppointmentFact, time.Time] {
+	return func(yield func(engine.AppointmentFact, time.Time) bool) {
+		for _, a := range m.appts {
+			if !yield(a, m.startOf(a)) {
+				return
+			}
+		}
+	}
+}
+
 // Bookable says whether a slot is known, free, and without a live appointment.
 func (m *Mirror) Bookable(slotSource string) bool {
 	return m.see(slotSource).class == free

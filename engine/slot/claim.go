@@ -27,6 +27,10 @@ func (t *turn) reply(in Reply) error {
 		kind = engine.AnsDeclined
 	default:
 		if kind = t.late(i); kind == "" {
+			if in.Entry != nil {
+				t.own()
+				t.Offers[i].Current = GivesUp(*in.Entry, t.Slot)
+			}
 			t.claim(i, in.Channel)
 			kind = engine.AnsFinalising
 			break
@@ -100,6 +104,14 @@ func (t *turn) decline(i int, on engine.Channel) {
 	if o.Status == Pending {
 		t.look()
 	}
+}
+
+// GivesUp is the appointment that an entry gives up when it wins the slot: a later one, or nil.
+func GivesUp(e engine.Entry, s engine.Slot) *engine.Appointment {
+	if e.Current == nil || !e.Current.Start.After(s.Start) {
+		return nil
+	}
+	return e.Current
 }
 
 // claim gives the slot to an offer. From here only the record system can say no.

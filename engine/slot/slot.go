@@ -136,12 +136,14 @@ type Tick struct {
 	Others     map[string]int
 }
 
-// Reply says that a person answered an offer. ID is the carrier's identifier of the reply.
+// Reply says that a person answered an offer. ID is the carrier's identifier of the reply. Entry is the
+// offer's entry as it is now, when the caller knows it: its appointment may have moved since the offer.
 type Reply struct {
 	Offer   engine.OfferID
 	Yes     bool
 	Channel engine.Channel
 	ID      string
+	Entry   *engine.Entry
 }
 
 // BookingAccepted says that the record system has the booking.
@@ -177,8 +179,12 @@ type Resume struct{}
 // Unreachable says that every channel of the offer failed.
 type Unreachable struct{ Offer engine.OfferID }
 
-// EntryGone says that the entry of a pending offer left the list, opted out or won another slot.
-type EntryGone struct{ Entry engine.EntryID }
+// EntryGone says that the entry of a pending offer left the list, opted out, won another slot or has an
+// appointment that is as early. Tell says whether the person is told, and with which message.
+type EntryGone struct {
+	Entry engine.EntryID
+	Tell  engine.MessageKind // MsgEnded, or "" for silence
+}
 
 // ModeChanged says that the clinic's mode is another than State.Mode now: the one that Step is given. Offers
 // that were made stand and can be answered. By is who changed it; "" for the configuration.
@@ -257,7 +263,7 @@ type Remind struct{ Offer engine.OfferID }
 // offer are told that it ended, and with which message.
 type CloseOffer struct {
 	Offer engine.OfferID
-	Tell  engine.MessageKind // MsgTaken, MsgWithdrawn, or "" for silence
+	Tell  engine.MessageKind // MsgTaken, MsgWithdrawn, MsgEnded, or "" for silence
 }
 
 // Tell is a message about the claim to the person who made it, on the channel of the reply first.

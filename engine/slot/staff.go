@@ -144,11 +144,12 @@ func (t *turn) give(in Staff) error {
 	i := slices.IndexFunc(t.Offers, func(o Offer) bool {
 		return o.Entry == c.Entry && (o.Status == Pending || o.Status == Declined || o.Status == Unreached)
 	})
+	t.own()
 	if i < 0 {
 		i = len(t.Offers)
-		t.own()
 		t.Offers = append(t.Offers, t.newOffer(*c, 0)) // wave 0: nothing was sent
 	}
+	t.Offers[i].Current = c.Current // it may have moved since the offer
 	t.claim(i, engine.Desk)
 	return nil
 }

@@ -345,13 +345,16 @@ func (t *turn) unreachable(in Unreachable) error {
 // entryGone ends the entry's offer whatever its answer was, so that no later yes claims for an
 // entry that may have another slot by now.
 func (t *turn) entryGone(in EntryGone) {
+	if !t.policy.Courtesy {
+		in.Tell = ""
+	}
 	for i, o := range t.Offers {
 		if o.Entry != in.Entry {
 			continue
 		}
 		switch o.Status {
 		case Pending:
-			t.emit(CloseOffer{Offer: o.ID})
+			t.emit(CloseOffer{Offer: o.ID, Tell: in.Tell})
 		case Declined, Unreached:
 		case Won, Lost, Ended, Refused:
 			continue

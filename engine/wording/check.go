@@ -128,7 +128,7 @@ func needs(t Topic, p Part) []string {
 		switch kind {
 		case engine.MsgOffer, engine.MsgReminder, engine.MsgFinalising, engine.MsgBooked:
 			return []string{"{clinic}", "{when}"}
-		case engine.MsgRefused, engine.MsgTaken, engine.MsgWithdrawn:
+		case engine.MsgRefused, engine.MsgTaken, engine.MsgWithdrawn, engine.MsgEnded:
 			return []string{"{clinic}"}
 		case engine.MsgNote: // a person writes it
 		}

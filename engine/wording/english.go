@@ -80,6 +80,16 @@ var english = texts{
 		PartTitle:   {"The opening is no longer offered"},
 		PartEmail:   {"The opening on {when} at {clinic} is no longer offered.\nYou keep your place on the list."},
 	},
+	topic(engine.MsgEnded): {
+		PartSMS: {
+			"{clinic}: your appointments have changed, so the offer for {when} is withdrawn.[ Questions: {phone}]",
+			"{clinic}: your appointments have changed, so the offer is withdrawn.",
+		},
+		PartSubject: {"The offer is withdrawn"},
+		PartTitle:   {"The offer is withdrawn"},
+		PartEmail:   {"Your appointments at {clinic} have changed, so the offer for {when} is withdrawn.[ Questions: {phone}]"},
+		PartVoice:   {"Hello. This is {clinic}. Your appointments have changed, so the offer for {when} is withdrawn."},
+	},
 	TopicCall: {
 		PartVoicemail: {"Hello. This is {clinic}. Please call us back[ at {phone}]."},
 		PartGoodbye:   {"Thank you and have a good day."},

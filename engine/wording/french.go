@@ -79,6 +79,16 @@ var french = texts{
 		PartTitle:   {"La place n’est plus offerte"},
 		PartEmail:   {"La place du {when} à {clinic} n’est plus offerte.\nVous gardez votre rang sur la liste."},
 	},
+	topic(engine.MsgEnded): {
+		PartSMS: {
+			"{clinic}: vos rendez-vous ont changé, alors l'offre du {when} est retirée.[ Questions: {phone}]",
+			"{clinic}: vos rendez-vous ont changé, alors l'offre est retirée.",
+		},
+		PartSubject: {"L’offre est retirée"},
+		PartTitle:   {"L’offre est retirée"},
+		PartEmail:   {"Vos rendez-vous à {clinic} ont changé, alors l’offre du {when} est retirée.[ Questions : {phone}]"},
+		PartVoice:   {"Bonjour. Ici {clinic}. Vos rendez-vous ont changé, alors l'offre du {when} est retirée."},
+	},
 	TopicCall: {
 		PartVoicemail: {"Bonjour. Ici {clinic}. Merci de nous rappeler[ au {phone}]."},
 		PartGoodbye:   {"Merci et bonne journée."},

@@ -39,7 +39,7 @@ func facts(t *testing.T) wording.Facts {
 var (
 	kinds = []engine.MessageKind{
 		engine.MsgOffer, engine.MsgReminder, engine.MsgFinalising, engine.MsgBooked,
-		engine.MsgRefused, engine.MsgTaken, engine.MsgWithdrawn,
+		engine.MsgRefused, engine.MsgTaken, engine.MsgWithdrawn, engine.MsgEnded,
 	}
 	answers = []engine.AnswerKind{
 		engine.AnsBooked, engine.AnsFinalising, engine.AnsTaken, engine.AnsExpired, engine.AnsWithdrawn, engine.AnsDeclined,

@@ -67,7 +67,7 @@ var choices = map[string][]any{
 	"Delivery.channel":    {engine.SMS, engine.Voice, engine.EmailMail, engine.Page, engine.Desk},
 	"Delivery.kind": {
 		engine.MsgOffer, engine.MsgReminder, engine.MsgFinalising, engine.MsgBooked, engine.MsgRefused, engine.MsgTaken,
-		engine.MsgWithdrawn, engine.MsgNote,
+		engine.MsgWithdrawn, engine.MsgEnded, engine.MsgNote,
 	},
 	"Card.state": {
 		desk.Free, desk.Reserved, desk.Freed, desk.Approval, desk.Offered, desk.Claimed, desk.Confirmed, desk.Expired,
@@ -84,6 +84,7 @@ var choices = map[string][]any{
 		engine.DMEConflict, engine.DMERejected, engine.DMESignIn, engine.DMEUnreachable, engine.DMEBusy, engine.DMEError,
 		engine.DMEMalformed,
 	},
+	"Person.why":    {engine.LeftBooked, engine.LeftCancelled, engine.LeftPast, engine.LeftWithdrawn, engine.LeftListed},
 	"Person.status": {engine.Waiting, engine.Snoozed, engine.Claimed, engine.Placed, engine.Left},
 	"Problem.code": {
 		engine.Invalid, engine.NotFound, engine.Conflict, engine.Forbidden, engine.Unsigned, engine.TooMany,

@@ -341,6 +341,7 @@ export const en: Catalogue = {
     refused: 'EMR refusal',
     taken: 'slot taken',
     withdrawn: 'slot withdrawn',
+    ended: 'appointments changed',
   },
   channel: { sms: 'SMS', voice: 'call', email: 'e-mail', page: 'web page', desk: 'front desk' },
   obstacle: {

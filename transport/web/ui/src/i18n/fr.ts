@@ -341,6 +341,7 @@ export const fr = {
     refused: 'refus du DME',
     taken: 'plage prise',
     withdrawn: 'plage retirée',
+    ended: 'rendez-vous changés',
   },
   channel: { sms: 'SMS', voice: 'appel', email: 'courriel', page: 'page web', desk: 'accueil' },
   obstacle: {

@@ -94,6 +94,7 @@ export const en: People = {
     refused: 'Refused by the EMR',
     taken: 'Slot taken',
     withdrawn: 'Offer withdrawn',
+    ended: 'Appointments changed',
     choose: 'Which offer?',
     reply_booked: 'Answer: confirmed',
     reply_finalising: 'Answer: under way',

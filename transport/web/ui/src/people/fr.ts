@@ -93,6 +93,7 @@ export const fr = {
     refused: 'Refusé par le DME',
     taken: 'Place prise',
     withdrawn: 'Offre retirée',
+    ended: 'Rendez-vous changés',
     choose: 'Quelle offre\u00a0?',
     reply_booked: 'Réponse\u00a0: confirmé',
     reply_finalising: 'Réponse\u00a0: en cours',
