@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -45,7 +46,7 @@ func NewSlotID(clinic ClinicID, source string, start time.Time) SlotID {
 
 // NewOfferID names the nth offer (from 1) of one opening (from 1) of a slot.
 func NewOfferID(slot SlotID, opening, n int) OfferID {
-	return OfferID(fmt.Sprintf("%s.%d.%d", slot, opening, n))
+	return OfferID(string(slot) + "." + strconv.Itoa(opening) + "." + strconv.Itoa(n))
 }
 
 // Slot returns the slot that the offer belongs to, or "" when the identifier is malformed.

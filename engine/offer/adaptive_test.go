@@ -56,7 +56,7 @@ func TestTheClinicsOwnAcceptance(t *testing.T) {
 
 func TestReplyCurves(t *testing.T) {
 	t.Parallel()
-	for channel, c := range standard.curves {
+	for channel, c := range map[engine.Channel]curve{engine.SMS: standard.sms, engine.Voice: standard.voice, engine.EmailMail: standard.mail} {
 		if got := c.by(c.median); math.Abs(got-.5) > 1e-9 {
 			t.Errorf("%s: %g at the median", channel, got)
 		}
@@ -64,11 +64,11 @@ func TestReplyCurves(t *testing.T) {
 			t.Errorf("%s: answers before the question", channel)
 		}
 	}
-	mail := standard.curves[engine.EmailMail]
+	mail := standard.mail
 	if day := mail.by(24 * 60); day < .88 || day > .92 {
 		t.Errorf("mail: %g in a day, published is .90", day)
 	}
-	if standard.curve(engine.Page) != standard.curves[engine.SMS] {
+	if standard.curve(engine.Page) != standard.sms {
 		t.Error("a channel without a curve of its own answers like a text")
 	}
 }
@@ -267,8 +267,8 @@ func TestSilenceOfThoseAsked(t *testing.T) {
 // Near the deadline the aim itself falls; the level does not follow it down.
 func TestLevelHoldsTowardsTheDeadline(t *testing.T) {
 	t.Parallel()
-	c := standard.curves[engine.SMS]
-	if aim, level := standard.aim(c, 6, .1), standard.level(c, 6, .1); aim == 0 || level <= aim {
+	c := standard.sms
+	if aim, level := standard.worth(c, 6, .1), standard.level(c, 6, .1); aim == 0 || level <= aim {
 		t.Errorf("aim %g, level %g", aim, level)
 	}
 	if level := standard.level(c, 2, .1); level != 0 {
@@ -280,7 +280,7 @@ func TestAimHasACeiling(t *testing.T) {
 	t.Parallel()
 	m := standard
 	m.late, m.cost = .001, 0
-	if got := m.level(m.curves[engine.SMS], 10, .1); got != m.ceiling {
+	if got := m.level(m.sms, 10, .1); got != m.ceiling {
 		t.Errorf("aims at %g", got)
 	}
 }
@@ -320,15 +320,15 @@ func TestQuickOnesFirst(t *testing.T) {
 // level stops looking once the aim falls; it must not have missed a later peak.
 func TestTheAimHasOnePeak(t *testing.T) {
 	t.Parallel()
-	for channel, c := range standard.curves {
+	for channel, c := range map[engine.Channel]curve{engine.SMS: standard.sms, engine.Voice: standard.voice, engine.EmailMail: standard.mail} {
 		for _, accept := range []float64{.01, .02, .05, .1, .2, .5} {
 			for tau := 1.; tau <= 600; tau++ {
-				best := standard.aim(c, tau, accept)
+				best := standard.worth(c, tau, accept)
 				if best == 0 {
 					continue
 				}
 				for more := 1.; more <= 60; more++ {
-					best = max(best, standard.aim(c, tau+more, accept))
+					best = max(best, standard.worth(c, tau+more, accept))
 				}
 				if got := standard.level(c, tau, accept); got < min(best, standard.ceiling) {
 					t.Fatalf("%s, %g minutes, %g: level %g, peak %g", channel, tau, accept, got, best)

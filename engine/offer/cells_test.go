@@ -132,7 +132,7 @@ func randomOpening(rng *rand.Rand, accept float64, h engine.Hours) Evidence {
 	}
 	var asked []Shown
 	ends := after(30)
-	c := standard.curves[engine.SMS]
+	c := standard.sms
 	for n := range 30 {
 		s := Shown{At: after(float64(n / 10 * 10)), Channel: engine.SMS, Until: after(1e5)}
 		if !s.At.Before(ends) {

@@ -25,7 +25,9 @@ type model struct {
 	accept  float64 // chance that an offer is ever accepted, before anything is known
 	quick   float64 // share of yeses that must come before the deadline while enough such people are left
 	slow    float64 // the same when they are not
-	curves  map[engine.Channel]curve
+	sms     curve
+	voice   curve
+	mail    curve
 }
 
 // standard are the values with the best mean utility over 36 simulated settings (lead 1 to 72
@@ -37,11 +39,7 @@ var standard = model{
 	value: 1, late: .15, cost: .005, delay: .01 / 60,
 	turn: 1. / 25, damping: .85, prior: 4, ahead: 120, ceiling: 4,
 	accept: .10, quick: .5, slow: .3,
-	curves: map[engine.Channel]curve{
-		engine.SMS:       {15, 1.4},
-		engine.Voice:     {4, 1.8},
-		engine.EmailMail: {47, 2.67},
-	},
+	sms: curve{15, 1.4}, voice: curve{4, 1.8}, mail: curve{47, 2.67},
 }
 
 // by returns the share of yeses that came within the given awake minutes.
@@ -52,26 +50,30 @@ func (c curve) by(minutes float64) float64 {
 	return .5 * math.Erfc(-math.Log(minutes/c.median)/(c.sigma*math.Sqrt2))
 }
 
-func (m model) curve(ch engine.Channel) curve {
-	if c, ok := m.curves[ch]; ok {
-		return c
+func (m *model) curve(ch engine.Channel) curve {
+	switch ch {
+	case engine.Voice:
+		return m.voice
+	case engine.EmailMail:
+		return m.mail
+	case engine.SMS, engine.Page, engine.Desk:
 	}
-	return m.curves[engine.SMS]
+	return m.sms
 }
 
-// aim is the number of pending yeses that the last offer is still worth with tau awake minutes left: as
+// worth is the number of pending yeses that the last offer is still worth with tau awake minutes left: as
 // many people as are pending are disappointed at the first yes, which sets an upper limit, and the time
 // left for further waves lowers it. 0 says that no offer is worth its cost any more.
 //
 // Slots differ, so the yeses of x expected ones are not Poisson but Gamma-Poisson of shape prior: one more
 // is the first with chance (1 + x/prior)^-(prior+1).
-func (m model) aim(c curve, tau, accept float64) float64 {
-	worth := (m.late + m.cost/accept) / (m.value + m.late)
+func (m *model) worth(c curve, tau, accept float64) float64 {
+	crit := (m.late + m.cost/accept) / (m.value + m.late)
 	f := c.by(tau)
-	if f <= worth {
+	if f <= crit {
 		return 0
 	}
-	return m.prior * (math.Pow(f/worth, 1/(m.prior+1)) - 1) / (f + m.damping*max(0, m.turn*tau-f))
+	return m.prior * (math.Pow(f/crit, 1/(m.prior+1)) - 1) / (f + m.damping*max(0, m.turn*tau-f))
 }
 
 // level is the aim, not lowered by what the next hour would bring: close to the deadline the aim falls
@@ -80,13 +82,13 @@ func (m model) aim(c curve, tau, accept float64) float64 {
 //
 // It is at least the number of pending yeses at which a minute of waiting costs as much as the people
 // who are disappointed and the offers that are in vain when one of them comes.
-func (m model) level(c curve, tau, accept float64) float64 {
-	best := m.aim(c, tau, accept)
+func (m *model) level(c curve, tau, accept float64) float64 {
+	best := m.worth(c, tau, accept)
 	if best == 0 {
 		return 0
 	}
 	for t := 1.; t <= 60; t++ {
-		next := m.aim(c, tau+t, accept)
+		next := m.worth(c, tau+t, accept)
 		if next < best {
 			break
 		}

@@ -37,6 +37,7 @@ type View struct {
 // Decision is what to do now.
 type Decision struct {
 	Ask       int       // the first Ask of Eligible, less those in Slow
+	Rate      float64   // adaptive: mean chance of a yes that it reckoned with for those to ask, this slot's silence counted
 	Slow      []int     // rising indexes into Eligible: cannot be expected to answer in time, passed over
 	Remind    bool      // tell everybody who did not answer once more
 	Next      time.Time // look again then; zero: not before something happens. Never after Deadline
@@ -63,8 +64,9 @@ func (d Decision) Chosen(eligible []engine.Candidate) []engine.Candidate {
 // shortest keeps a policy without a sensible Every from waking a slot in a tight loop.
 const shortest = time.Second
 
-// review is how long the adaptive strategy waits before it looks again, unless the policy is quicker.
-const review = 5 * time.Minute
+// soonest is how long the adaptive strategy waits at least before it looks again, unless the policy is
+// quicker or something happens.
+const soonest = 5 * time.Minute
 
 // Decide applies the policy's strategy. It is the only function that the rest of Relais calls.
 // The same view and policy always give the same decision; nothing is decided at or past the
@@ -80,8 +82,7 @@ func Decide(v View, p engine.Policy) Decision {
 
 	var d Decision
 	if p.Strategy == engine.Adaptive {
-		d = standard.review(v, p)
-		d.Next = v.Now.Add(min(every, review))
+		d = standard.review(v, p, min(every, soonest))
 	} else {
 		d = window(v, p, every)
 	}

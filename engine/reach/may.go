@@ -36,7 +36,7 @@ func May(p engine.Patient, slotStart, now time.Time, zone *time.Location, pol en
 	}
 	usable, consented := channels(p.Contacts)
 	switch {
-	case len(usable) > 0:
+	case usable != (ways{}):
 	case consented:
 		return Verdict{Obstacle: optedOut}
 	default:
@@ -52,23 +52,34 @@ func May(p engine.Patient, slotStart, now time.Time, zone *time.Location, pol en
 	calls := h
 	calls.calls = true
 	switch {
-	case usable[engine.SMS] && h.open(now):
+	case usable.sms && h.open(now):
 		return Verdict{OK: true, Channel: engine.SMS}
-	case usable[engine.Voice] && calls.open(now):
+	case usable.voice && calls.open(now):
 		return Verdict{OK: true, Channel: engine.Voice}
-	case usable[engine.EmailMail] && h.open(now):
+	case usable.mail && h.open(now):
 		return Verdict{OK: true, Channel: engine.EmailMail}
 	}
 	return Verdict{Obstacle: offHours}
 }
 
+// ways are the channels on which a person may be reached. A look at a slot asks this of everybody on the
+// list, so it is no map.
+type ways struct{ sms, voice, mail bool }
+
 // channels returns the channels with a usable contact. optedOut says that there is none because
 // the person withdrew every consent they gave.
-func channels(contacts []engine.Contact) (usable map[engine.Channel]bool, optedOut bool) {
-	usable = make(map[engine.Channel]bool, 3)
+func channels(contacts []engine.Contact) (usable ways, optedOut bool) {
 	for i, c := range contacts {
 		if reachable(contacts, i) {
-			usable[c.Channel] = true
+			switch c.Channel {
+			case engine.SMS:
+				usable.sms = true
+			case engine.Voice:
+				usable.voice = true
+			case engine.EmailMail:
+				usable.mail = true
+			case engine.Page, engine.Desk:
+			}
 		}
 		if addressed(c) && !c.Consent.IsZero() && !c.OptedOut.IsZero() {
 			optedOut = true

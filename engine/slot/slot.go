@@ -340,9 +340,9 @@ const (
 )
 
 // The values of Note.Detail keys are counts, channels, words of closed lists and the record
-// system's references. The keys: wave, asked, shadow, channel, answer, why, depth, appointment, mode; of a wave
-// in shadow mode also how many on each channel (sms, voice, email), and how many could not be asked for each
-// obstacle (not_hours, not_cap ...).
+// system's references. The keys: wave, asked, rate (the chance of a yes that adaptive reckoned with, this slot's
+// silence counted), shadow, channel, answer, why, depth, appointment, mode; of a wave in shadow mode also how many
+// on each channel (sms, voice, email), and how many could not be asked for each obstacle (not_hours, not_cap ...).
 
 // Step takes what is and what happened and returns what is now and what is to be done. It leaves
 // s unchanged, and the result shares no memory with s that a later Step writes to. When nothing

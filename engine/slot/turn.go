@@ -222,7 +222,7 @@ func (t *turn) review(in Tick) {
 		return
 	}
 	if len(chosen) > 0 {
-		t.wave(chosen)
+		t.wave(chosen, d)
 	}
 	if d.Exhausted && !t.Exhausted {
 		t.Exhausted = true
@@ -271,12 +271,16 @@ func (t *turn) view(eligible []engine.Candidate) offer.View {
 	return v
 }
 
-func (t *turn) wave(chosen []engine.Candidate) {
+func (t *turn) wave(chosen []engine.Candidate, d offer.Decision) {
 	t.Phase = Offering
 	t.Wave++
 	t.WaveAt = t.now
 	wave := strconv.Itoa(t.Wave)
-	t.note(EvWave, "", "wave", wave, "asked", strconv.Itoa(len(chosen)))
+	detail := []string{"wave", wave, "asked", strconv.Itoa(len(chosen))}
+	if d.Rate > 0 { // which chance of a yes adaptive reckoned with
+		detail = append(detail, "rate", strconv.FormatFloat(d.Rate, 'f', 3, 64))
+	}
+	t.note(EvWave, "", detail...)
 	t.own()
 	for _, c := range chosen {
 		o := t.newOffer(c, t.Wave)

@@ -27,13 +27,17 @@ const (
 	mostReplications = 100_000
 	mostScenarios    = 1000
 	mostContenders   = 20
+
+	standardReplications = 400
+	standardRuns         = 20
 )
 
 type simulateCommand struct {
 	Policy       []string `help:"A policy by name, or a file with one; may be given again, the first is what the others are measured against." placeholder:"NAME|FILE" sep:"none"`
 	Compare      bool     `help:"Play all known policies side by side, and those of --policy."`
 	Scenario     string   `help:"File with the settings to play; without it, the 36 of docs/policy.md." placeholder:"FILE"`
-	Replications int      `default:"400" help:"Openings in each scenario."`
+	Clinic       string   `help:"Play a whole clinic over weeks instead: a file, or standard for that of docs/policy.md." placeholder:"FILE"`
+	Replications int      `help:"Openings in each scenario (400), or runs of a clinic (20)."`
 	Seed         uint64   `default:"1" help:"Another number gives other people."`
 	Cells        bool     `help:"Print every scenario as well."`
 	JSON         bool     `name:"json" help:"Print JSON."`
@@ -54,6 +58,7 @@ Examples:
   relais simulate --compare
   relais simulate --policy waves-3-10 --policy mine.yaml
   relais simulate --compare --replications 4000 --svg policies.svg
+  relais simulate --clinic deploy/clinic.example.yaml --policy adaptive --policy waves-3-10
   relais simulate --policy adaptive --scenario deploy/scenario.example.yaml --json
 
 docs/policy.md explains the policies, the columns and what they cannot say.`
@@ -69,12 +74,21 @@ func contenderNames() []string {
 
 // Run plays and prints.
 func (s *simulateCommand) Run(ctx context.Context, io *streams) error {
+	if s.Replications == 0 {
+		s.Replications = standardReplications
+		if s.Clinic != "" {
+			s.Replications = standardRuns
+		}
+	}
 	if s.Replications < 2 || s.Replications > mostReplications {
 		return &usageError{fmt.Errorf("--replications is %d; it can be from 2 to %d", s.Replications, mostReplications)}
 	}
 	contenders, err := s.contenders()
 	if err != nil {
 		return err
+	}
+	if s.Clinic != "" {
+		return s.overWeeks(ctx, io, contenders)
 	}
 	scenarios := simulate.Standard()
 	if s.Scenario != "" {
@@ -96,6 +110,31 @@ func (s *simulateCommand) Run(ctx context.Context, io *streams) error {
 		return show.json(io.out)
 	}
 	return show.text(io.out, s.Cells)
+}
+
+// overWeeks plays a clinic.
+func (s *simulateCommand) overWeeks(ctx context.Context, io *streams, contenders []simulate.Contender) error {
+	switch {
+	case s.Scenario != "", s.SVG != "", s.Cells:
+		return &usageError{errors.New("--clinic goes with neither --scenario nor --svg nor --cells")}
+	case s.Replications > mostClinicRuns:
+		return &usageError{fmt.Errorf("--replications is %d; a clinic can be played up to %d times", s.Replications, mostClinicRuns)}
+	}
+	clinic := simulate.StandardClinic()
+	if s.Clinic != "standard" {
+		var err error
+		if clinic, err = loadClinic(s.Clinic); err != nil {
+			return err
+		}
+	}
+	played, err := playClinic(ctx, clinic, contenders, s.Replications, s.Seed, io.err)
+	if err != nil {
+		return err
+	}
+	if s.JSON {
+		return played.json(io.out)
+	}
+	return played.text(io.out)
 }
 
 // contenders are the policies that the command line asks for, without doubles.
