@@ -405,3 +405,31 @@ func BenchmarkDecide(b *testing.B) {
 		})
 	}
 }
+
+// A look that is put off would have asked nobody: at every moment it skips, the same people, still silent,
+// are asked nothing.
+func TestNothingIsMissedUntilTheNextLook(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		v, p := drawView(t)
+		p.Strategy, v.Forward = engine.Adaptive, false
+		d := Decide(v, p)
+		if d.Ask > 0 || d.Exhausted || d.Next.IsZero() || !v.Now.Before(v.Deadline) {
+			return
+		}
+		if wait := d.Next.Sub(v.Now); wait > time.Hour {
+			t.Fatalf("the next look is in %s", wait)
+		}
+		step := min(max(p.Every, shortest), soonest)
+		for n := 1; n <= 60; n++ {
+			later := v
+			later.Now = v.Now.Add(time.Duration(n) * step)
+			if !later.Now.Before(d.Next) {
+				return
+			}
+			if skipped := Decide(later, p); skipped.Ask > 0 || skipped.Exhausted {
+				t.Fatalf("%s later it is %+v, the next look is at %s", time.Duration(n)*step, skipped, d.Next.Sub(v.Now))
+			}
+		}
+	})
+}

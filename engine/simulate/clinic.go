@@ -84,14 +84,14 @@ func StandardClinic() Clinic {
 	}
 	return Clinic{
 		Days: 60, Warm: 14,
-		People: 800, Arrivals: 7, Cancelled: 8,
+		People: 2500, Arrivals: 7, Cancelled: 5,
 		Leads: []Lead{
 			{2 * time.Hour, 24 * time.Hour, .45},
 			{24 * time.Hour, 72 * time.Hour, .30},
 			{72 * time.Hour, 21 * 24 * time.Hour, .25},
 		},
 		Length:     20 * time.Minute,
-		Acceptance: .11, Concentration: 6, SlotShape: 4, Refusals: .25, Fatigue: .1, CloseOutRead: 3 * time.Minute,
+		Acceptance: .11, Concentration: 6, SlotShape: 4, Refusals: .25, Fatigue: .05, CloseOutRead: 3 * time.Minute,
 		English: .25,
 		Ages: []Age{
 			{0, 17, .15, reach(.85, .05, .10)}, // their proxies are reached

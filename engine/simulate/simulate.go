@@ -210,6 +210,7 @@ type Crowd struct {
 	freed      float64 // minutes on the clock
 	people     []person
 	candidates []engine.Candidate
+	names      []engine.EntryID // made once for all openings
 
 	// Of an opening that took place:
 	hold  time.Duration // nobody was to be asked before: it waited for the desk's approval
@@ -219,7 +220,7 @@ type Crowd struct {
 
 // Draw fills c with a new opening. It draws the same from the same rng whatever c held before.
 func (c *Crowd) Draw(s Scenario, rng *rand.Rand) {
-	*c = Crowd{scenario: s, people: c.people, candidates: c.candidates}
+	*c = Crowd{scenario: s, people: c.people, candidates: c.candidates, names: c.names}
 	c.freed = float64(s.Freed.From) + rng.Float64()*float64(s.Freed.Until-s.Freed.From)
 	effect := gamma(rng, s.SlotShape) / s.SlotShape
 	c.people, c.candidates = c.people[:0], c.candidates[:0]
@@ -234,8 +235,11 @@ func (c *Crowd) Draw(s Scenario, rng *rand.Rand) {
 		delay := r.Median.Minutes() * math.Exp(r.Sigma*rng.NormFloat64())
 		yes := mind < accepts
 		c.people = append(c.people, person{yes, !yes && word < s.Refusals, min(delay, forever)})
+		if i == len(c.names) {
+			c.names = append(c.names, entryOf(i))
+		}
 		c.candidates = append(c.candidates, engine.Candidate{
-			Entry: entryOf(i), Patient: engine.PatientID(entryOf(i)), Channel: r.Channel,
+			Entry: c.names[i], Patient: engine.PatientID(c.names[i]), Channel: r.Channel,
 		})
 	}
 }

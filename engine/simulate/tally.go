@@ -19,7 +19,7 @@ type Part struct {
 // Parts splits a comparison into parts. The split does not depend on who plays them, so that sums
 // are made in the same order and come out the same to the last bit.
 func Parts(cells, replications int) []Part {
-	const size = 50
+	const size = 100
 	var parts []Part
 	for cell := range cells {
 		for from := 0; from < replications; from += size {

@@ -1,10 +1,14 @@
 package slot
 
 import (
+	"slices"
+	"strconv"
 	"testing"
 	"time"
 
 	"relais/engine"
+
+	"pgregory.net/rapid"
 )
 
 // A state whose Wake is not the deadline while nothing may leave is not one that Step makes. Even
@@ -152,4 +156,41 @@ func BenchmarkWave(b *testing.B) {
 			b.Fatal("no wave")
 		}
 	}
+}
+
+// However names repeat, nobody is asked twice: the quick look at names agrees with a slow one.
+func TestUnaskedAgreesWithASlowLook(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		name := rapid.Custom(func(t *rapid.T) string { return strconv.Itoa(rapid.IntRange(0, 150).Draw(t, "n")) })
+		var s turn
+		patients, entries := map[engine.PatientID]bool{}, map[engine.EntryID]bool{}
+		for range rapid.IntRange(0, 60).Draw(t, "offers") {
+			o := Offer{Patient: engine.PatientID("p" + name.Draw(t, "patient")), Entry: engine.EntryID("e" + name.Draw(t, "entry"))}
+			patients[o.Patient], entries[o.Entry] = true, true
+			s.Offers = append(s.Offers, o)
+		}
+		for range rapid.IntRange(0, 10).Draw(t, "asked") {
+			p := engine.PatientID("p" + name.Draw(t, "before"))
+			patients[p] = true
+			s.Asked = append(s.Asked, p)
+		}
+		var all, want []engine.Candidate
+		for range rapid.IntRange(0, 100).Draw(t, "candidates") {
+			c := engine.Candidate{Patient: engine.PatientID("p" + name.Draw(t, "patient")), Entry: engine.EntryID("e" + name.Draw(t, "entry"))}
+			all = append(all, c)
+			if !patients[c.Patient] && !entries[c.Entry] {
+				patients[c.Patient], entries[c.Entry] = true, true
+				want = append(want, c)
+			}
+		}
+		given := slices.Clone(all)
+		got := s.unasked(all)
+		if !slices.Equal(got, want) {
+			t.Fatalf("got %v, want %v", got, want)
+		}
+		if !slices.Equal(all, given) {
+			t.Fatal("the caller's list changed")
+		}
+	})
 }

@@ -236,24 +236,60 @@ func (t *turn) review(in Tick) {
 }
 
 // unasked drops whom this slot was offered to before, and doubles. The caller has done so
-// already; that nobody is asked twice must not hang on that.
+// already; that nobody is asked twice must not hang on that. The result is candidates itself when nobody
+// is dropped, as nearly always.
 func (t *turn) unasked(candidates []engine.Candidate) []engine.Candidate {
-	patients := make(map[engine.PatientID]bool, len(t.Asked)+len(t.Offers)+len(candidates))
-	entries := make(map[engine.EntryID]bool, len(t.Offers)+len(candidates))
+	var seen sieve
 	for _, p := range t.Asked {
-		patients[p] = true
+		seen.add(string(p))
 	}
 	for _, o := range t.Offers {
-		patients[o.Patient], entries[o.Entry] = true, true
+		seen.add(string(o.Patient))
+		seen.add(string(o.Entry))
 	}
-	fresh := make([]engine.Candidate, 0, len(candidates))
-	for _, c := range candidates {
-		if !patients[c.Patient] && !entries[c.Entry] {
-			patients[c.Patient], entries[c.Entry] = true, true
+	fresh := candidates
+	shared := true // with the caller
+	for i, c := range candidates {
+		patient, entry := seen.add(string(c.Patient)), seen.add(string(c.Entry))
+		before := fresh
+		if shared {
+			before = candidates[:i]
+		}
+		if (patient || entry) && t.known(c, before) {
+			if shared {
+				fresh, shared = slices.Clone(before), false
+			}
+			continue
+		}
+		if !shared {
 			fresh = append(fresh, c)
 		}
 	}
 	return fresh
+}
+
+// known reports whether a candidate was asked for this slot, or stands among those before.
+func (t *turn) known(c engine.Candidate, before []engine.Candidate) bool {
+	return slices.Contains(t.Asked, c.Patient) ||
+		slices.ContainsFunc(t.Offers, func(o Offer) bool { return o.Patient == c.Patient || o.Entry == c.Entry }) ||
+		slices.ContainsFunc(before, func(o engine.Candidate) bool { return o.Patient == c.Patient || o.Entry == c.Entry })
+}
+
+// sieve remembers which names it saw, and sometimes takes a new one for one of them. It needs no memory of
+// its own, which counts: a slot looks at a hundred candidates every few minutes.
+type sieve [256]uint64
+
+// add reports whether the name may have been added before.
+func (s *sieve) add(name string) bool {
+	h := uint32(2166136261) // FNV-1a
+	for i := range len(name) {
+		h = (h ^ uint32(name[i])) * 16777619
+	}
+	h ^= h >> 14
+	word, bit := &s[h>>6%256], uint64(1)<<(h%64)
+	old := *word&bit != 0
+	*word |= bit
+	return old
 }
 
 func (t *turn) view(eligible []engine.Candidate) offer.View {
