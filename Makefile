@@ -14,10 +14,10 @@ MAILPIT  := 1.27.11
 FUZZTIME ?= 20s
 ARGS     ?=
 
-.PHONY: help run build test e2e race fuzz bench bench-dme chaos lint check ui api tools mailpit clean
+.PHONY: help run build test e2e race fuzz bench bench-dme bench-ui chaos screenshots lint check ui api tools mailpit clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## build everything and start the demo on http://localhost:8080 (ARGS="--addr :9090")
 	./bin/relais demo $(ARGS)
@@ -90,6 +90,14 @@ bench-dme: ## 1,000 clinics in one process, and a schedule of 50,000 slots (15 m
 	@.ci/need go
 	@mkdir -p build
 	go test -run '^$$' -bench 'ManyClinics|Reconcile' -benchtime 1x -timeout 40m ./cmd/internal/app | tee build/bench-dme.txt
+
+bench-ui: build ## what the front desk's page costs, and how soon a yes is seen (3 minutes)
+	@.ci/need chromium
+	cd $(UI) && npx --no-install playwright test --config playwright.scripts.config.ts --project measure
+
+screenshots: build ## docs/pictures, taken anew from the demo
+	@.ci/need chromium
+	cd $(UI) && npx --no-install playwright test --config playwright.scripts.config.ts --project pictures
 
 lint: tools $(UI)/node_modules/.package-lock.json ## style and mistakes, Go and TypeScript
 	"$$(go env GOPATH)/bin/golangci-lint" run
