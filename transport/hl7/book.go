@@ -171,25 +171,41 @@ func (c *Connector) refused(ctx context.Context, b engine.Booking, r reply) erro
 	return failure(engine.DMEConflict, "The record system refuses the booking: the slot is not free there (%s %s).", r.code, r.err)
 }
 
-// Cancel implements actors.DME with SRM^S04. An appointment that is not live any more, or not known
-// here or there, is a success.
-func (c *Connector) Cancel(ctx context.Context, source string) error {
+// visitOf returns the appointment that a source names. One that no message told of is asked about by
+// the identifier in its name.
+func (c *Connector) visitOf(ctx context.Context, source string) (appointment, error) {
 	c.mu.Lock()
-	err := c.whole(ctx)
-	a := c.p.appts[source]
-	if err != nil || a == nil || !a.Live {
-		c.mu.Unlock()
-		if err != nil {
-			return failure(engine.DMEError, "What the record system sent cannot be read from the store now.")
-		}
-		return nil
+	defer c.mu.Unlock()
+	if err := c.whole(ctx); err != nil {
+		return appointment{}, failure(engine.DMEError, "What the record system sent cannot be read from the store now.")
 	}
-	visit := *a
-	c.mu.Unlock()
+	var e event
+	by, id, _ := strings.Cut(source, "/")
+	switch {
+	case by == "filler" && id != "":
+		e.filler = id
+	case by == "placer" && id != "":
+		e.placer = id
+	default:
+		return appointment{}, failure(engine.DMERejected, "The appointment is not one of this record system; cancel it there by hand.")
+	}
+	if a := c.p.find(e); a != nil {
+		return *a, nil
+	}
+	return appointment{Source: source, Placer: e.placer, Filler: e.filler, Live: true}, nil
+}
+
+// Cancel implements actors.DME with SRM^S04. An appointment that is not live any more, or not known
+// there, is a success.
+func (c *Connector) Cancel(ctx context.Context, source string) error {
+	visit, err := c.visitOf(ctx, source)
+	if err != nil || !visit.Live {
+		return err
+	}
 	if c.cfg.SendTo == "" {
 		return failure(engine.DMERejected, "No send_to is configured, so nothing can be cancelled.")
 	}
-	r, err := c.request(ctx, controlOf(engine.BookingID(source), "S04"), c.cancellation(visit), true)
+	r, err := c.request(ctx, controlOf(engine.BookingID(visit.Source), "S04"), c.cancellation(visit), true)
 	if err != nil {
 		return err
 	}
@@ -202,7 +218,7 @@ func (c *Connector) Cancel(ctx context.Context, source string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err = c.whole(ctx); err == nil {
-		if a := c.p.appts[source]; a != nil && a.Live {
+		if a := c.p.appts[visit.Source]; a != nil && a.Live {
 			err = c.p.apply(event{trigger: "S15", placer: a.Placer, filler: a.Filler, at: a.At})
 		}
 	}

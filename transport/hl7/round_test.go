@@ -286,3 +286,25 @@ func TestChecked(t *testing.T) {
 		t.Error("HL7 is not said to be weaker than an interface that can be read")
 	}
 }
+
+// An appointment that was made before Relais listened is cancelled by its identifier all the same, and
+// one that cannot be of this record system is not said to be cancelled.
+func TestCancelNeverHeardOf(t *testing.T) {
+	r := newRound(t, nil)
+	r.free()
+	filler, err := r.system.Book(t.Context(), "derma", "D7", "PARC", r.slot.Start.Add(time.Hour), r.slot.End.Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	deaf := newRound(t, func(c *hl7.Config, _ *hl7.ListenerConfig) { c.SendTo = r.system.Addr() })
+	for name, want := range map[string]engine.DMEFault{
+		"filler/" + filler: "", "filler/nobody": "", "Appointment/12": engine.DMERejected, "filler/": engine.DMERejected,
+	} {
+		if err := deaf.c.Cancel(t.Context(), name); fault(err) != want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if v := r.system.Visits("derma"); len(v) != 0 {
+		t.Errorf("it is still there: %+v", v)
+	}
+}

@@ -1,6 +1,7 @@
 package hl7_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -180,22 +181,22 @@ func secure(t *testing.T, to string, cert *tls.Certificate, asks tls.ClientAuthT
 			if err != nil {
 				return
 			}
-			go pass(t, conn, to, cert != nil)
+			go pass(t.Context(), conn, to, cert != nil)
 		}
 	}()
 	return addr
 }
 
-func pass(t *testing.T, conn net.Conn, to string, on bool) {
+func pass(ctx context.Context, conn net.Conn, to string, on bool) {
 	defer func() { _ = conn.Close() }()
 	if !on {
 		_, _ = conn.Write([]byte("no TLS here\r\n"))
 		return
 	}
-	if s, ok := conn.(*tls.Conn); ok && s.HandshakeContext(t.Context()) != nil {
+	if s, ok := conn.(*tls.Conn); ok && s.HandshakeContext(ctx) != nil {
 		return
 	}
-	up, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", to)
+	up, err := (&net.Dialer{}).DialContext(ctx, "tcp", to)
 	if err != nil {
 		return
 	}

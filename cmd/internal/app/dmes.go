@@ -25,6 +25,9 @@ func (p *program) connectAll(ctx context.Context, opt *actors.Options) error {
 	opt.DMEs, opt.Poll = map[engine.ClinicID]actors.DME{}, map[engine.ClinicID]time.Duration{}
 	for i := range p.cfg.Clinics {
 		c := &p.cfg.Clinics[i]
+		if err := p.forgetMoved(ctx, c); err != nil {
+			return fmt.Errorf("clinic %s: %w", c.ID, err)
+		}
 		clinic, dme, err := p.connect(ctx, c)
 		if err != nil {
 			return fmt.Errorf("clinic %s: %w", c.ID, err)

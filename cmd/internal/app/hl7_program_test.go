@@ -170,7 +170,7 @@ func TestDMECheckOfHL7(t *testing.T) {
 		"silent":    {always(t, nil), "SCHED", []string{"--dry-run-booking"}, ExitFailure, []string{"failed   request", "did not answer in time"}},
 		"no HL7":    {always(t, web), "SCHED", []string{"--dry-run-booking"}, ExitFailure, []string{"failed   request", "not an MLLP message"}},
 		"later":     {always(t, taken), "SCHED", []string{"--dry-run-booking"}, ExitOK, []string{"weak     request", "come to relais serve"}},
-		"down": {gone.Addr(), "SCHED", []string{"--dry-run-booking"}, ExitFailure, []string{"failed   reach", "takes no connection at send_to", "skipped  request"}},
+		"down":      {gone.Addr(), "SCHED", []string{"--dry-run-booking"}, ExitFailure, []string{"failed   reach", "takes no connection at send_to", "skipped  request"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

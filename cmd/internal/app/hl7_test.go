@@ -14,6 +14,7 @@ import (
 	"relais/engine"
 	"relais/engine/desk"
 	"relais/engine/health"
+	"relais/storage"
 	"relais/transport/hl7"
 	"relais/transport/sandbox"
 )
@@ -176,4 +177,46 @@ func TestHL7Story(t *testing.T) {
 func stopHL7(p *program) {
 	p.hl7.Close()
 	p.close()
+}
+
+// A clinic whose record system spoke FHIR before keeps nothing of that schedule, and one that spoke
+// HL7 all the time keeps what it heard.
+func TestMovedToHL7(t *testing.T) {
+	system, _ := hl7Clinic(t)
+	texts := &instantCarrier{first: map[engine.SlotID]engine.Phone{}}
+	dir := t.TempDir()
+	p := hl7Program(t, dir, system, texts)
+	start := time.Now().Add(48 * time.Hour).Truncate(time.Hour).UTC()
+	if _, err := system.Book(t.Context(), "physio", "D7", "P1", start, start.Add(30*time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	count := func(k storage.Kind) int {
+		list, err := p.store.Scan(t.Context(), "physio", k, "", 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list)
+	}
+	again := func() {
+		stopHL7(p)
+		p = hl7Program(t, dir, system, texts)
+	}
+	again()
+	if count(storage.KindHL7) == 0 {
+		t.Fatal("what was heard is forgotten at every start")
+	}
+	eventually(t, "the slot is in the mirror", func() bool { return count(storage.KindSchedule) > 0 })
+	spoke := storage.Key{Clinic: "physio", Kind: storage.KindMeta, ID: "dme"}
+	rec, err := p.store.Get(t.Context(), spoke)
+	if err != nil || string(rec.Data) != "hl7" {
+		t.Fatalf("%q %v", rec.Data, err)
+	}
+	if err := p.store.Commit(t.Context(), storage.Batch{Puts: []storage.Put{{Key: spoke, Expect: rec.Version, Data: []byte("fhir")}}}); err != nil {
+		t.Fatal(err)
+	}
+	again()
+	if n, m := count(storage.KindHL7), count(storage.KindSchedule); n+m != 0 {
+		t.Errorf("%d and %d records of the old schedule are kept", n, m)
+	}
+	stopHL7(p)
 }
