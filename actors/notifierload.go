@@ -49,7 +49,7 @@ func (a *notifier) loaded(c *system.Context, p preloadOffer) {
 	if a.version > 0 {
 		w := offerWork{in: append([]reach.Input{reach.Recovered{}}, a.optOuts()...)}
 		if a.c.opening() == 0 { // the slot says when this ends
-			w.in = append(w.in, reach.Suspend{})
+			w.in = append(w.in, reach.Suspend{Starting: true})
 		}
 		a.step(c, w)
 	}

@@ -147,8 +147,9 @@ type Tell struct {
 	On   engine.Channel
 }
 
-// Suspend and Resume follow the clinic's health: nothing but Tell leaves while suspended.
-type Suspend struct{}
+// Suspend and Resume follow the clinic's health: nothing but Tell leaves while suspended. Starting: only
+// because the process just began and has not seen the record system yet, which excuses no miss.
+type Suspend struct{ Starting bool }
 
 // Resume ends a Suspend.
 type Resume struct{}

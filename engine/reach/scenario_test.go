@@ -32,7 +32,7 @@ var update = flag.Bool("update", false, "rewrite the results in testdata")
 //	tick [gen=N]
 //	ok|unknown N [ref] | fail N REASON [retry] [wait=5s]     what handing delivery N came to
 //	receipt N STATUS [REASON] [ref=R]
-//	replied CHANNEL [KIND] | heard CHANNEL | note TEXT | remind | close [KIND] | tell KIND CHANNEL | suspend | resume | recovered | optout CHANNEL
+//	replied CHANNEL [KIND] | heard CHANNEL | note TEXT | remind | close [KIND] | tell KIND CHANNEL | suspend [starting] | resume | recovered | optout CHANNEL
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txt")
@@ -298,7 +298,7 @@ func (p *player) input(f []string) Input {
 	case "tell":
 		return Tell{engine.MessageKind(f[1]), engine.Channel(f[2])}
 	case "suspend":
-		return Suspend{}
+		return Suspend{Starting: rest == "starting"}
 	case "resume":
 		return Resume{}
 	case "recovered":

@@ -63,7 +63,7 @@ func (t *turn) take(in Input) error {
 	case Suspend:
 		t.changed = !t.Suspended
 		t.Suspended = true
-		if t.Proven == "" {
+		if t.Proven == "" && !in.Starting {
 			t.exclude(Held)
 		}
 	case Resume:

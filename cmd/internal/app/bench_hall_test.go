@@ -328,11 +328,12 @@ func (d *instantDME) booked() int {
 
 // instantCarrier takes every text at once.
 type instantCarrier struct {
-	mu     sync.Mutex
-	offers int
-	first  map[engine.SlotID]engine.Phone // who was asked first
-	all    []engine.Phone
-	more   chan struct{}
+	mu       sync.Mutex
+	offers   int
+	first    map[engine.SlotID]engine.Phone // who was asked first
+	all      []engine.Phone
+	attempts []engine.AttemptID
+	more     chan struct{}
 }
 
 func (w *instantCarrier) Send(_ context.Context, m engine.Message) engine.Outcome {
@@ -340,7 +341,7 @@ func (w *instantCarrier) Send(_ context.Context, m engine.Message) engine.Outcom
 	defer w.mu.Unlock()
 	if m.Kind == engine.MsgOffer {
 		w.offers++
-		w.all = append(w.all, m.Phone)
+		w.all, w.attempts = append(w.all, m.Phone), append(w.attempts, m.Attempt)
 		if id := m.Attempt.Offer().Slot(); w.first[id] == "" {
 			w.first[id] = m.Phone
 		}
@@ -432,6 +433,13 @@ func (s *watchedStore) unwatch() []notedCommit {
 	defer s.mu.Unlock()
 	s.note = false
 	return s.noted
+}
+
+// lastCommit is when something was last written.
+func (s *watchedStore) lastCommit() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last
 }
 
 // resting reports whether nothing was written for a while.

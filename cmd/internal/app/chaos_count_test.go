@@ -33,6 +33,7 @@ type chaosTally struct {
 	over                        time.Duration
 	nowhere                     int // missed: no number of theirs exists
 	segments                    int // of the texts
+	all, allSegments            int // texts of every kind: offers, answers, courtesies, bookings
 	unknown                     int // messages whose outcome is unknown at the end
 	texts, calls                int // taken by the carriers for offers
 	duplicates, afterStop, late int
@@ -85,6 +86,15 @@ func (w *chaosWorld) tally() chaosTally {
 				}
 			}
 		})
+	}
+	for _, items := range phones {
+		for _, it := range items {
+			if it.Kind == "sms" && !it.Mine {
+				segments, _ := wording.Segments(it.Text)
+				n.all++
+				n.allSegments += segments
+			}
+		}
 	}
 	slices.Sort(n.proofs)
 	return n
@@ -236,6 +246,7 @@ func (n chaosTally) String() string {
 	row("the same, without people none of whose numbers exists", "%d / %d = %.2f %%", n.proved, n.valid-n.nowhere, n.reachable())
 	row("to proof, p50 / p95 / p99", "%v / %v / %v", n.percentile(50), n.percentile(95), n.percentile(99))
 	row("texts (segments) / calls taken by carriers", "%d (%d) / %d", n.texts, n.segments, n.calls)
+	row("texts (segments) of every kind, an offer", "%.2f (%.2f)", float64(n.all)/float64(max(1, n.offers)), float64(n.allSegments)/float64(max(1, n.offers)))
 	row("slots claimed", "%d", n.claims)
 	row("messages for claimed slots that left after the claim", "%d", n.late)
 	row("duplicates", "%d", n.duplicates)
