@@ -70,7 +70,7 @@ func (r *Relais) optOut(ctx context.Context, phone engine.Phone, email engine.Em
 			return err
 		}
 		if reply != "" { // a replayed START must not undo a later STOP
-			b.Puts = append(b.Puts, storage.Put{Key: replyKey(reply), Data: []byte("{}")})
+			b.Puts = append(b.Puts, storage.Put{Key: replyKey(reply), Data: encode(replyRecord{At: now})})
 		}
 		var changed []stored[engine.Patient]
 		for _, id := range patients {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,7 +30,15 @@ func (a *clinicActor) tidy(c *system.Context) {
 	}
 	c.After(tidyEvery, tidy{})
 	system.PipeOn(a.r.commits, c, context.Background(), func(ctx context.Context) (int, error) {
-		return a.r.prune(ctx, a.c, time.Now().Add(-a.r.opt.Retention))
+		until := time.Now().Add(-a.r.opt.Retention)
+		n, err := a.r.prune(ctx, a.c, until)
+		if err == nil {
+			err = a.r.pruneReplies(ctx, a.c.ID, until)
+		}
+		if err == nil && a.c.ID == a.r.opt.Clinics[0].ID { // one of them looks after what is shared
+			err = a.r.pruneReplies(ctx, storage.Shared, until)
+		}
+		return n, err
 	}, func(n int, err error) any {
 		if err != nil {
 			a.r.opt.Logger.Warn("slots of the past stay until tomorrow", "clinic", a.c.ID, "error", err)
@@ -77,6 +86,26 @@ func (r *Relais) prune(ctx context.Context, c *clinic, until time.Time) (pruned 
 		pruned++
 	}
 	return pruned, nil
+}
+
+// pruneReplies lets go of replies and commands that were counted before until: no carrier and no browser
+// brings them again.
+func (r *Relais) pruneReplies(ctx context.Context, c engine.ClinicID, until time.Time) error {
+	var past []storage.Put
+	err := r.scan(ctx, c, storage.KindReply, func(rec storage.Record) error {
+		var counted replyRecord
+		err := json.Unmarshal(rec.Data, &counted)
+		if err == nil && !counted.At.IsZero() && counted.At.Before(until) {
+			past = append(past, storage.Put{Key: rec.Key, Expect: rec.Version, Delete: true})
+		}
+		return err
+	})
+	for page := range slices.Chunk(past, pageSize) {
+		if err == nil {
+			err = r.store.Commit(ctx, storage.Batch{Puts: page})
+		}
+	}
+	return err
 }
 
 func (r *Relais) pruneSlot(ctx context.Context, c *clinic, rec storage.Record) error {

@@ -40,13 +40,22 @@ func TestThePastIsLetGoOf(t *testing.T) {
 		if w.stored(storage.KindSlot) != 2 || w.stored(storage.KindOffer) < 6 || w.stored(storage.KindToken) < 6 {
 			t.Fatalf("%d slots, %d offers, %d links", w.stored(storage.KindSlot), w.stored(storage.KindOffer), w.stored(storage.KindToken))
 		}
+		if _, err := w.act("S2", "pause", 0, "a-key", ""); err != nil || w.stored(storage.KindReply) != 2 {
+			t.Fatalf("%d replies and commands are remembered, want 2: %v", w.stored(storage.KindReply), err)
+		}
 		w.wait(2 * 24 * time.Hour)
+		if w.stored(storage.KindReply) != 2 {
+			t.Error("two days later a reply is forgotten")
+		}
 		if _, err := w.Slot(context.Background(), "a", first); err != nil {
 			t.Fatalf("two days later: %v", err)
 		}
 		w.wait(3 * 24 * time.Hour)
 		if _, err := w.Slot(context.Background(), "a", first); engine.CodeOf(err) != engine.NotFound {
 			t.Errorf("five days later: %v", err)
+		}
+		if n := w.stored(storage.KindReply); n != 0 {
+			t.Errorf("five days later %d replies and commands are remembered", n)
 		}
 		if _, err := w.Slot(context.Background(), "a", second); err != nil {
 			t.Errorf("a slot that is open: %v", err)

@@ -279,8 +279,9 @@ func choose(several []known, in engine.Reply) (known, bool) {
 // replyRecord is what a reply was understood as, so that the same reply means the same when the
 // carrier brings it again after other offers came and went.
 type replyRecord struct {
-	Intent engine.Intent  `json:"intent"`
-	Offer  engine.OfferID `json:"offer"` // "" when it did not say which
+	Intent engine.Intent  `json:"intent,omitempty"`
+	Offer  engine.OfferID `json:"offer,omitempty"` // "" when it did not say which
+	At     time.Time      `json:"at,omitzero"`     // so that it is let go of one day
 }
 
 func replyKey(id string) storage.Key {
@@ -293,7 +294,7 @@ func (r *Relais) pin(ctx context.Context, in engine.Reply, offer engine.OfferID)
 	if in.ID == "" || in.Intent == engine.Help || in.Intent == engine.Unclear { // these change nothing, or count themselves
 		return in.Intent, offer, nil
 	}
-	now := replyRecord{in.Intent, offer}
+	now := replyRecord{in.Intent, offer, time.Now().UTC()}
 	err := r.store.Commit(ctx, storage.Batch{Puts: []storage.Put{{Key: replyKey(in.ID), Data: encode(now)}}})
 	if errors.Is(err, storage.ErrStale) {
 		rec, err := r.store.Get(ctx, replyKey(in.ID))

@@ -233,7 +233,7 @@ func (a *slotActor) batch(w *slotWork, now time.Time) (b storage.Batch, ok bool)
 		b.Done = a.doneKeys(w.done)
 	}
 	if w.key != "" {
-		b.Puts = append(b.Puts, storage.Put{Key: commandKey(a.c.ID, w.key), Data: []byte("{}")})
+		b.Puts = append(b.Puts, storage.Put{Key: commandKey(a.c.ID, w.key), Data: encode(replyRecord{At: now})})
 	}
 	if w.staff != nil { // a clerk who gives the slot to somebody knows better
 		w.reserved = nil
