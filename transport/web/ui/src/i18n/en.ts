@@ -204,6 +204,8 @@ export const en: Catalogue = {
     conflict: 'Conflict',
     cancel: 'Cancellation',
     sign_in: 'Sign-in',
+    'complete look': 'Complete look',
+    silence: 'Silence',
   },
   chain: {
     title: 'Chain',

@@ -204,6 +204,8 @@ export const fr = {
     conflict: 'Conflit',
     cancel: 'Annulation',
     sign_in: 'Accès',
+    'complete look': 'Lecture complète',
+    silence: 'Silence',
   },
   chain: {
     title: 'Chaîne',
