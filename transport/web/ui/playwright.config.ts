@@ -16,6 +16,7 @@ export default defineConfig({
     { name: 'story', testMatch: 'story.spec.ts' },
     { name: 'pages', testMatch: 'pages.spec.ts' },
     { name: 'desk', testMatch: 'desk.spec.ts' },
+    { name: 'modes', testMatch: 'modes.spec.ts' },
   ],
   use: {
     browserName: 'chromium',

@@ -7,8 +7,12 @@ import type {
   ContactChange,
   Detail,
   Enrolment,
+  FairnessView,
   Health,
   Me,
+  ModeChange,
+  ModeState,
+  ModeView,
   NoteCheck,
   Other,
   PatientRecord,
@@ -95,6 +99,8 @@ async function twice<T>(send: (key: Record<string, string>) => Promise<T>): Prom
 
 const at = (clinic: string, rest: string) => `/api/v1/clinics/${encodeURIComponent(clinic)}/${rest}`;
 
+const days = (from: string, to: string) => (from && to ? `?from=${from}&to=${to}` : '');
+
 export const api = {
   me: () => call<Me>('GET', '/api/v1/me'),
   signIn: (account: string, password: string) => call<unknown>('POST', '/api/v1/session', { account, password }),
@@ -122,6 +128,10 @@ export const api = {
     twice((key) => call<UnreadOutcome>('POST', at(clinic, 'unread'), u, key)),
   availability: (clinic: string, text: string, lang: 'fr' | 'en') => call<Availability>('POST', at(clinic, 'waitlist/availability'), { text, lang }),
   enrol: (clinic: string, e: Enrolment) => call<Person>('POST', at(clinic, 'waitlist'), e),
+  mode: (clinic: string) => call<ModeView>('GET', at(clinic, 'mode')),
+  setMode: (clinic: string, m: ModeChange) => twice((key) => call<ModeState>('POST', at(clinic, 'mode'), m, key)),
+  fairness: (clinic: string, from: string, to: string) => call<FairnessView>('GET', at(clinic, `fairness${days(from, to)}`)),
+  fairnessFile: (clinic: string, from: string, to: string) => at(clinic, `fairness.csv${days(from, to)}`),
   sync: (clinic: string) => call<Sync>('GET', at(clinic, 'sync')),
   hold: (clinic: string, hold: boolean) => call<Health>('POST', at(clinic, 'hold'), { hold }),
   check: (clinic: string) => call<Health>('POST', at(clinic, 'check')),

@@ -38,6 +38,8 @@ export class View {
   search = $state('');
   help = $state(false);
   health = $state(false);
+  /** The dialog about what Relais does by itself. */
+  ladder = $state(false);
   /** Where the grid's one tab stop is. */
   focus = $state('');
   notices: Notice[] = $state([]);
@@ -134,6 +136,7 @@ export class View {
     this.unread = h.get('unread') ?? '';
     this.person = h.get('person') ?? '';
     this.messages = h.has('messages');
+    this.ladder = h.has('mode');
   }
 
   write() {
@@ -147,6 +150,7 @@ export class View {
     if (this.unread) h.set('unread', this.unread);
     if (this.person) h.set('person', this.person);
     if (this.messages) h.set('messages', '');
+    if (this.ladder) h.set('mode', '');
     const hash = h.size > 0 ? `#${h}` : '';
     history.replaceState(null, '', `${location.pathname}?${q}${hash}`);
   }

@@ -42,10 +42,12 @@ export const en: Catalogue = {
   clinic: {
     label: 'Clinic',
     none: 'This account has no clinic.',
-    modeApproval: 'Approval mode: each slot waits for your go-ahead.',
-    modeShadow: 'Shadow mode: nothing is sent.',
-    approval: 'Approval',
-    shadow: 'Shadow',
+    mode: { shadow: 'Shadow', approval: 'Approval', automatic: 'Automatic' },
+    modeTitle: {
+      shadow: 'Shadow mode: nothing is sent.',
+      approval: 'Approval mode: each slot waits for your go-ahead.',
+      automatic: 'Automatic mode: offers leave by themselves.',
+    },
   },
   nav: {
     previousDay: 'Previous day',
@@ -258,6 +260,7 @@ export const en: Catalogue = {
     notFitting: 'Why not the others',
     othersNone: 'Nobody else fits.',
     timelineTitle: 'Timeline',
+    notAsked: (why: string) => `not asked: ${why}`,
     timelineNone: 'Nothing yet.',
     waveN: (w) => `wave ${w}`,
     rank: (r) => `no.\u00a0${r}`,
@@ -384,6 +387,8 @@ export const en: Catalogue = {
     opened: 'The slot was freed.',
     approved: 'The slot was approved.',
     wave: 'A wave left.',
+    wave_shadow: 'A wave would have left.',
+    mode: 'The clinic’s mode changed.',
     offered: 'An offer was made.',
     reminded: 'A reminder left.',
     declined: 'The offer was declined.',

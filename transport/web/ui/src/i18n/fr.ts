@@ -42,10 +42,12 @@ export const fr = {
   clinic: {
     label: 'Clinique',
     none: 'Ce compte ne donne accès à aucune clinique.',
-    modeApproval: 'Mode approbation\u00a0: chaque plage attend votre accord.',
-    modeShadow: 'Mode fantôme\u00a0: rien n’est envoyé.',
-    approval: 'Approbation',
-    shadow: 'Fantôme',
+    mode: { shadow: 'Fantôme', approval: 'Approbation', automatic: 'Automatique' },
+    modeTitle: {
+      shadow: 'Mode fantôme\u00a0: rien n’est envoyé.',
+      approval: 'Mode approbation\u00a0: chaque plage attend votre accord.',
+      automatic: 'Mode automatique\u00a0: les offres partent seules.',
+    },
   },
   nav: {
     previousDay: 'Jour précédent',
@@ -258,6 +260,7 @@ export const fr = {
     notFitting: 'Pourquoi pas les autres',
     othersNone: 'Personne d’autre ne convient.',
     timelineTitle: 'Déroulement',
+    notAsked: (why: string) => `pas jointes\u00a0: ${why}`,
     timelineNone: 'Rien encore.',
     waveN: (w: number) => `vague ${w}`,
     rank: (r: number) => `n°\u00a0${r}`,
@@ -384,6 +387,8 @@ export const fr = {
     opened: 'La plage a été libérée.',
     approved: 'La plage a été approuvée.',
     wave: 'Une vague est partie.',
+    wave_shadow: 'Une vague serait partie.',
+    mode: 'Le mode de la clinique a changé.',
     offered: 'Une offre a été faite.',
     reminded: 'Un rappel est parti.',
     declined: 'L’offre a été refusée.',

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { en as demoEn } from '../demo/en';
 import { fr as demoFr } from '../demo/fr';
+import { en as modesEn } from '../modes/en';
+import { fr as modesFr } from '../modes/fr';
 import { en as peopleEn } from '../people/en';
 import { fr as peopleFr } from '../people/fr';
 import { en } from './en';
@@ -25,6 +27,7 @@ describe.each([
   ['desk', fr, en],
   ['demo', demoFr, demoEn],
   ['people', peopleFr, peopleEn],
+  ['modes', modesFr, modesEn],
 ])('the catalogue of the %s', (_, french, english) => {
   const f = leaves(french);
   const e = leaves(english);
