@@ -99,7 +99,7 @@ func TestShadowStopsWhatHasNotLeft(t *testing.T) {
 		w.want("a1 offer", "a2 offer", "a3 offer")
 		w.turnTo(engine.Shadow)
 		w.wait(time.Hour)
-		w.want() // no calls to those who were silent, and no further wave
+		w.want()                                          // no calls to those who were silent, and no further wave
 		w.answer(w.says("a", 2, "oui"), engine.AnsBooked) // who was asked may still say yes
 		w.want("a2 booked", "a1 taken", "a3 taken")
 	})

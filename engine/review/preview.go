@@ -23,7 +23,7 @@ type Plan struct {
 	Freed, Start, Deadline time.Time
 	People                 int
 	Steps                  []Step
-	AfterNo                int  // people who are asked at once when one of the first refuses two minutes later
+	AfterNo                int  // people who are asked at once when one of the first refuses half-way to the next look
 	TooLate, TooFar        bool // it is never offered: inside the notice, or beyond the horizon
 }
 
@@ -63,7 +63,7 @@ func Preview(p engine.Policy, rates offer.Rates) Plan {
 			v.Reminded++
 		}
 		if len(plan.Steps) == 1 && len(chosen) > 0 {
-			plan.AfterNo = afterNo(v, list, p)
+			plan.AfterNo = afterNo(v, d.Next, list, p)
 		}
 		if d.Next.IsZero() || !d.Next.Before(plan.Deadline) {
 			break
@@ -99,9 +99,12 @@ func take(v *offer.View, list, chosen []engine.Candidate) []engine.Candidate {
 	return rest
 }
 
-// afterNo asks the rule what it does when one of the first says no.
-func afterNo(v offer.View, rest []engine.Candidate, p engine.Policy) int {
-	v.Now = v.Now.Add(2 * time.Minute)
+// afterNo asks the rule what it does when one of the first says no before the next look.
+func afterNo(v offer.View, next time.Time, rest []engine.Candidate, p engine.Policy) int {
+	if next.IsZero() {
+		next = v.Deadline
+	}
+	v.Now = v.Now.Add(next.Sub(v.Now) / 2)
 	v.Eligible = rest
 	v.Sent = append([]offer.Sent(nil), v.Sent...)
 	v.Sent[0].Declined = true

@@ -155,10 +155,10 @@ func TestSay(t *testing.T) {
 	p.Strategy = engine.Waves
 	plan := Preview(p, offer.Rates{})
 	fr := strings.ReplaceAll(strings.Join(plan.Say(engine.French, engine.Approval), "\n"), "\u00a0", " ")
-	wantFr := `Exemple : une plage libérée à 10 h pour 15 h, 40 personnes sur la liste, et personne ne répond.
+	wantFr := `Prenons une plage libérée à 10 h pour 15 h, avec 40 personnes sur la liste dont aucune ne répond.
 Rien ne part avant l’approbation d’une personne de l’accueil; les heures comptent à partir de là.
 À 10 h 01, Relais écrit à 3 personnes.
-Si l’une refuse deux minutes plus tard, Relais écrit aussitôt à 1 autre personne.
+Si l’une refuse entretemps, Relais écrit aussitôt à 1 autre personne.
 À 10 h 11, à 3 autres personnes (6 en tout).
 À 10 h 21, à 3 autres personnes (9 en tout).
 À 10 h 31, à 3 autres personnes (12 en tout).
@@ -170,7 +170,7 @@ Au premier oui, la plage est réservée et plus personne n’est joint.`
 		t.Error(diff)
 	}
 	en := plan.Say(engine.English, engine.Automatic)
-	if en[1] != "At 10:01 Relais writes to 3 people." || en[2] != "If one of them refuses two minutes later, Relais writes to 1 other person at once." {
+	if en[1] != "At 10:01 Relais writes to 3 people." || en[2] != "If one of them refuses meanwhile, Relais writes to 1 other person at once." {
 		t.Errorf("%q", en)
 	}
 	if s := plan.Say(engine.English, engine.Shadow); s[1] != "Nothing leaves: Relais only notes what follows." {

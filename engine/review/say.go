@@ -79,7 +79,7 @@ type tongue struct {
 
 //nolint:gochecknoglobals // catalogues
 var french = tongue{
-	example:    "Exemple\u00a0: une plage libérée à %s pour %s, %d personnes sur la liste, et personne ne répond.",
+	example:    "Prenons une plage libérée à %s pour %s, avec %d personnes sur la liste dont aucune ne répond.",
 	tooLate:    "Elle n’est offerte à personne\u00a0: le début est trop proche.",
 	tooFar:     "Elle n’est offerte à personne\u00a0: le début est trop loin.",
 	shadow:     "Rien ne part\u00a0: Relais note seulement ce qui suit.",
@@ -91,8 +91,8 @@ var french = tongue{
 	remind:     "À %s, celles qui n’ont pas répondu reçoivent un rappel.",
 	ends:       "À %s, l’offre prend fin et la plage revient à l’accueil.",
 	yes:        "Au premier oui, la plage est réservée et plus personne n’est joint.",
-	noReplaced: "Si l’une refuse deux minutes plus tard, Relais écrit aussitôt à %s.",
-	noWaits:    "Si l’une refuse deux minutes plus tard, personne d’autre n’est joint avant la suite.",
+	noReplaced: "Si l’une refuse entretemps, Relais écrit aussitôt à %s.",
+	noWaits:    "Si l’une refuse entretemps, personne d’autre n’est joint avant la suite.",
 	clock: func(at time.Time) string {
 		return strings.TrimSuffix(fmt.Sprintf("%d\u00a0h\u00a0%02d", at.Hour(), at.Minute()), "\u00a000")
 	},
@@ -124,8 +124,8 @@ var english = tongue{
 	remind:     "At %s those who did not answer get a reminder.",
 	ends:       "At %s the offer ends and the slot goes back to the front desk.",
 	yes:        "At the first yes the slot is booked and nobody else is contacted.",
-	noReplaced: "If one of them refuses two minutes later, Relais writes to %s at once.",
-	noWaits:    "If one of them refuses two minutes later, nobody else is contacted before the next step.",
+	noReplaced: "If one of them refuses meanwhile, Relais writes to %s at once.",
+	noWaits:    "If one of them refuses meanwhile, nobody else is contacted before the next step.",
 	clock:      func(at time.Time) string { return at.Format("15:04") },
 	people: func(n int) string {
 		if n == 1 {

@@ -44,6 +44,7 @@ func makePeople(seed uint64, n int, now time.Time) demoPeople {
 		p := engine.Patient{
 			ID: engine.PatientID(id), Clinic: engine.ClinicID(c.ID), Source: "Patient/" + id, Hours: &anyHour,
 			Given: givenNames[r.IntN(len(givenNames))], Family: familyNames[r.IntN(len(familyNames))], Lang: engine.French,
+			Born: time.Date(now.Year()-4-i*37%85, time.Month(1+i%12), 1+i%28, 0, 0, 0, 0, time.UTC),
 		}
 		if r.IntN(5) == 0 {
 			p.Lang = engine.English

@@ -49,7 +49,7 @@ export const en: Modes = {
   },
   channels: (sms: number, voice: number, email: number) => `${n(sms, 'text', 'texts')}, ${n(voice, 'call', 'calls')}, ${n(email, 'mail', 'mails')}`,
   minutes: (m: number) => `${Math.round(m)} min`,
-  none: 'none',
+  none: 'not yet',
   whoTitle: 'Who would have been asked',
   nobody: 'nobody fitted',
   planTitle: 'What the clinic’s policy does',

@@ -47,7 +47,7 @@ export const fr = {
   },
   channels: (sms: number, voice: number, email: number) => `${n(sms, 'SMS', 'SMS')}, ${n(voice, 'appel', 'appels')}, ${n(email, 'courriel', 'courriels')}`,
   minutes: (m: number) => `${Math.round(m)}\u00a0min`,
-  none: 'aucune',
+  none: 'pas encore',
   whoTitle: 'Qui aurait été joint',
   nobody: 'personne ne convenait',
   planTitle: 'Ce que fait la politique de la clinique',
