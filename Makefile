@@ -14,7 +14,7 @@ MAILPIT  := 1.27.11
 FUZZTIME ?= 20s
 ARGS     ?=
 
-.PHONY: help run build test e2e race fuzz bench bench-dme bench-ui chaos screenshots lint check ui api tools mailpit clean
+.PHONY: help run build test e2e race fuzz bench bench-dme bench-ui chaos screenshots policies lint check ui api tools mailpit clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -98,6 +98,12 @@ bench-ui: build ## what the front desk's page costs, and how soon a yes is seen 
 screenshots: build ## docs/pictures, taken anew from the demo
 	@.ci/need chromium
 	cd $(UI) && npx --no-install playwright test --config playwright.scripts.config.ts --project pictures
+policies: ## docs/policies.svg and the tables of docs/policy.md in build/policy.txt, from the rules (some minutes)
+	@.ci/need go
+	@mkdir -p build
+	go run ./cmd/relais simulate --compare --replications $(or $(REPLICATIONS),4000) --svg docs/policies.svg > build/policy.txt
+	go run ./cmd/relais simulate --clinic standard --policy adaptive --policy waves-3-10 --policy one-by-one >> build/policy.txt
+	@cat build/policy.txt
 
 lint: tools $(UI)/node_modules/.package-lock.json ## style and mistakes, Go and TypeScript
 	"$$(go env GOPATH)/bin/golangci-lint" run

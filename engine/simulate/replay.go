@@ -18,7 +18,7 @@ func Replay(past []Past, policies []engine.Policy, draws int, seed uint64, done 
 	var crowd Crowd
 	for n := range past {
 		for draw := range draws {
-			past[n].Meet(&crowd, rand.New(rand.NewPCG(seed, uint64(n)<<32|uint64(draw)))) //nolint:gosec // both are small and not negative
+			past[n].Meet(&crowd, rand.New(rand.NewPCG(seed, uint64(n)<<32|uint64(draw))))
 			first := 0.
 			for i, p := range policies {
 				o, err := crowd.RunWith(p, past[n].Rates)

@@ -258,7 +258,7 @@ func (w *weeks) recent(c *citizen) int {
 // open frees a slot that starts at a minute.
 func (w *weeks) open(start float64, depth int, parent engine.SlotID) error {
 	n := len(w.slots)
-	rng := rand.New(rand.NewPCG(w.seed, uint64(n)<<1)) //nolint:gosec // a small number that is not negative
+	rng := rand.New(rand.NewPCG(w.seed, uint64(n)<<1))
 	o := &opening{
 		effect: gamma(rng, w.SlotShape) / w.SlotShape, lead: time.Duration((start - w.now) * float64(time.Minute)), at: w.now,
 		closed: map[engine.OfferID]float64{}, of: map[engine.OfferID]*citizen{}, asked: map[engine.PatientID]bool{},
@@ -397,8 +397,8 @@ func (w *weeks) ask(o *opening, sent slot.Offer, now time.Time) error {
 	o.asked[sent.Patient] = true
 	who.patient.Offered = append(who.patient.Offered, engine.Mark{At: now, Slot: o.state.Slot.ID, Start: o.state.Slot.Start})
 	w.put(who)
-	// A person's mind about a slot hangs on the two, not on when they are asked.
-	rng := rand.New(rand.NewPCG(w.seed^uint64(len(w.slots))<<20, hash(string(sent.Patient)+string(o.state.Slot.ID)))) //nolint:gosec // not negative
+	// Chance of its own for each offer, so that what one person says does not move what others say.
+	rng := rand.New(rand.NewPCG(w.seed^uint64(len(w.slots))<<20, hash(string(sent.Patient)+string(o.state.Slot.ID))))
 	mind, word := rng.Float64(), rng.Float64()
 	delay := min(who.reach.Median.Minutes()*math.Exp(who.reach.Sigma*rng.NormFloat64()), forever)
 	yes := mind < who.accept*o.effect*tired

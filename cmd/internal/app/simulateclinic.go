@@ -144,7 +144,9 @@ func playClinic(ctx context.Context, c simulate.Clinic, contenders []simulate.Co
 				if contender.Informed {
 					policy.Accept = c.Acceptance
 				}
-				r, err := c.Run(policy, contender.Learns, seed+uint64(n)) //nolint:gosec // not negative
+				// A policy of one's own learns as it will at the clinic; of the known ones their names say it.
+				learns := contender.Learns || !slices.Contains(contenderNames(), contender.Name)
+				r, err := c.Run(policy, learns, seed+uint64(n)) //nolint:gosec // not negative
 				p.runs[i][n] = r
 				_ = bar.Add(1) // a terminal that went away is no reason to stop
 				return err
