@@ -32,6 +32,8 @@ type Desk interface {
 	// ChangeContact adds, corrects or archives one contact of a patient; the phone may be written in
 	// the national form.
 	ChangeContact(ctx context.Context, c engine.ClinicID, p engine.PatientID, by engine.UserID, in desk.ContactChange) (desk.Record, error)
+	// SetSooner sets or withdraws a patient's consent to be offered earlier times for any appointment.
+	SetSooner(ctx context.Context, c engine.ClinicID, p engine.PatientID, by engine.UserID, in desk.SoonerChange) (desk.Record, error)
 	Broken(ctx context.Context, c engine.ClinicID) ([]desk.Broken, error)
 	// Messages shows every text of the clinic as a patient gets it.
 	Messages(ctx context.Context, c engine.ClinicID) ([]wording.Preview, error)

@@ -179,6 +179,16 @@ func (d *fakeDesk) ChangeContact(ctx context.Context, c engine.ClinicID, p engin
 	return d.Patient(ctx, c, p)
 }
 
+func (d *fakeDesk) SetSooner(ctx context.Context, c engine.ClinicID, p engine.PatientID, by engine.UserID, in desk.SoonerChange) (desk.Record, error) {
+	r, err := d.Patient(ctx, c, p)
+	if in.Consent != nil {
+		s := *in.Consent
+		s.Proof += " by " + string(by)
+		r.Sooner = &s
+	}
+	return r, err
+}
+
 func (d *fakeDesk) Broken(context.Context, engine.ClinicID) ([]desk.Broken, error) {
 	return []desk.Broken{{Patient: "p1", Name: "Zoé"}}, d.err
 }

@@ -64,6 +64,12 @@ type contactRequest struct {
 	Body    desk.ContactChange
 }
 
+type soonerRequest struct {
+	ClinicPath
+	Patient string `path:"patient" maxLength:"128" doc:"a patient's identifier"`
+	Body    desk.SoonerChange
+}
+
 // mostExplained bounds the answer to one search.
 const mostExplained = 20
 
@@ -87,6 +93,12 @@ func (s *Server) peopleCalls(api huma.API) {
 		"Answers with the patient afterwards; 409 when the contact was changed meanwhile. An address that opted out stays so: only its owner can opt in again.")
 	register(s, api, contact, func(ctx context.Context, q *contactRequest) (*reply[desk.Record], error) {
 		return answer(s.cfg.Desk.ChangeContact(ctx, q.id(), engine.PatientID(q.Patient), callerOf(ctx).ID, q.Body))
+	})
+
+	sooner := operation(http.MethodPost, "/clinics/{clinic}/patients/{patient}/sooner", "setSooner", "Consent to be seen sooner",
+		"Sets a patient's consent to be offered earlier times for any appointment that the record system shows, or withdraws it. The entries that follow from it come or go a moment later. Answers with the patient.")
+	register(s, api, sooner, func(ctx context.Context, q *soonerRequest) (*reply[desk.Record], error) {
+		return answer(s.cfg.Desk.SetSooner(ctx, q.id(), engine.PatientID(q.Patient), callerOf(ctx).ID, q.Body))
 	})
 
 	broken := operation(http.MethodGet, "/clinics/{clinic}/contacts/broken", "brokenContacts", "Contacts that no longer work",

@@ -240,8 +240,8 @@ func (w *world) enrol(ctx context.Context, p *program) error {
 	patients, entries := w.people.waitlist(w.later)
 	const step = 500
 	for len(patients) > 0 {
-		n := min(step, len(patients))
-		err := p.relais.Add(ctx, patients[:n], entries[:n])
+		n, m := min(step, len(patients)), min(step, len(entries))
+		err := p.relais.Add(ctx, patients[:n], entries[:m])
 		switch {
 		case err == nil:
 		case engine.CodeOf(err) == engine.Conflict: // they are there since the first start
@@ -249,7 +249,7 @@ func (w *world) enrol(ctx context.Context, p *program) error {
 		default:
 			return fmt.Errorf("put the demo's people on the waitlists: %w", err)
 		}
-		patients, entries = patients[n:], entries[n:]
+		patients, entries = patients[n:], entries[m:]
 	}
 	return nil
 }

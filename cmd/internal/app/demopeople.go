@@ -30,6 +30,10 @@ type demoPeople struct {
 	entries  []engine.Entry
 }
 
+// sooner says which of these keep no entry: they consented to be seen sooner, and their appointments put
+// them on the list.
+func sooner(i int) bool { return givesUp(i) && i%10 == 0 }
+
 // givesUp says which of the people have a later appointment that they would give up.
 func givesUp(i int) bool { return i%5 == 0 }
 
@@ -56,6 +60,9 @@ func makePeople(seed uint64, n int, now time.Time) demoPeople {
 			mail = engine.Email(fmt.Sprintf("gone+%d@courriel.example", i+1)) // taken, then bounces
 		}
 		p.Contacts = contacts(r.IntN(20), phone, mail)
+		if sooner(i) {
+			p.Sooner = &engine.Sooner{At: now.UTC().AddDate(0, 0, -30-i%90), Proof: "formulaire 2026-03-02", Anyone: true}
+		}
 		d.patients = append(d.patients, p)
 		d.entries = append(d.entries, entryFor(r, i, c, p, now))
 	}
@@ -151,12 +158,16 @@ func (d demoPeople) phonebook() []sandbox.Person {
 
 // waitlist is the people and their wishes, with the appointments that they would give up.
 func (d demoPeople) waitlist(later map[engine.PatientID]engine.Appointment) ([]engine.Patient, []engine.Entry) {
-	entries := make([]engine.Entry, len(d.entries))
+	entries := make([]engine.Entry, 0, len(d.entries))
 	for i, e := range d.entries {
-		if a, ok := later[e.Patient]; ok {
+		a, ok := later[e.Patient]
+		if ok && sooner(i) {
+			continue
+		}
+		if ok {
 			e.Current = &a
 		}
-		entries[i] = e
+		entries = append(entries, e)
 	}
 	return d.patients, entries
 }

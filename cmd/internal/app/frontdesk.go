@@ -70,6 +70,22 @@ func (f frontDesk) ChangeContact(ctx context.Context, c engine.ClinicID, p engin
 	return f.Relais.ChangeContact(ctx, c, p, by, in)
 }
 
+// SetSooner implements web.Desk: it reads the words for when somebody can come.
+func (f frontDesk) SetSooner(ctx context.Context, c engine.ClinicID, p engine.PatientID, by engine.UserID, in desk.SoonerChange) (desk.Record, error) {
+	if in.Consent != nil {
+		s := *in.Consent
+		s.Proof = strings.TrimSpace(s.Proof)
+		if s.Availability != "" {
+			var err error
+			if s.Windows, err = availability.Parse(s.Availability); err != nil {
+				return desk.Record{}, err
+			}
+		}
+		in.Consent = &s
+	}
+	return f.Relais.SetSooner(ctx, c, p, by, in)
+}
+
 func e164Of(number string) (string, error) {
 	n, err := phonenumbers.Parse(number, "CA")
 	if err != nil || !phonenumbers.IsValidNumber(n) {

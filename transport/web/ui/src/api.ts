@@ -119,6 +119,8 @@ export const api = {
   patient: (clinic: string, id: string) => call<PatientRecord>('GET', at(clinic, `patients/${encodeURIComponent(id)}`)),
   changeContact: (clinic: string, id: string, c: ContactChange) =>
     call<PatientRecord>('POST', at(clinic, `patients/${encodeURIComponent(id)}/contacts`), c),
+  setSooner: (clinic: string, id: string, consent?: Sooner) =>
+    call<PatientRecord>('POST', at(clinic, `patients/${encodeURIComponent(id)}/sooner`), { consent }),
   unread: (clinic: string) => call<{ unread: Unread[] }>('GET', at(clinic, 'unread')),
   broken: (clinic: string) => call<{ contacts: Broken[] }>('GET', at(clinic, 'contacts/broken')),
   messages: (clinic: string) => call<{ messages: Preview[] }>('GET', at(clinic, 'messages')),

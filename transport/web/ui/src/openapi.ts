@@ -268,6 +268,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/clinics/{clinic}/patients/{patient}/sooner": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Consent to be seen sooner
+         * @description Sets a patient's consent to be offered earlier times for any appointment that the record system shows, or withdraws it. The entries that follow from it come or go a moment later. Answers with the patient.
+         */
+        post: operations["setSooner"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/clinics/{clinic}/slots/{slot}": {
         parameters: {
             query?: never;
@@ -695,7 +715,7 @@ export interface components {
             /** @enum {string} */
             channel: "sms" | "voice" | "email" | "page" | "desk";
             /** @enum {string} */
-            kind: "offer" | "reminder" | "finalising" | "booked" | "refused" | "taken" | "withdrawn" | "note";
+            kind: "offer" | "reminder" | "finalising" | "booked" | "refused" | "taken" | "withdrawn" | "ended" | "note";
             reason?: string;
             status: string;
         };
@@ -748,6 +768,8 @@ export interface components {
              * @description how far from there, as the crow flies
              */
             radius_km?: number;
+            /** @description the patient consents to be offered earlier times for any appointment, with the same proof, windows, places, notice and class */
+            sooner?: boolean;
             /** @description the record system's reference, for example Patient/17 */
             source: string;
             specialty: string;
@@ -992,9 +1014,16 @@ export interface components {
             people: components["schemas"]["Person"][];
         };
         Person: {
+            /** @description made from the appointment, because the patient consented to be seen sooner */
+            auto?: boolean;
             channels: ("sms" | "voice" | "email")[] | null;
             /** Format: int64 */
             class: number;
+            /**
+             * Format: date-time
+             * @description start of the appointment that is given up when a slot is won
+             */
+            current?: string;
             entry: string;
             /** Format: date-time */
             joined: string;
@@ -1006,6 +1035,11 @@ export interface components {
             specialty: string;
             /** @enum {string} */
             status: "waiting" | "snoozed" | "claimed" | "placed" | "left";
+            /**
+             * @description why it left the list by itself
+             * @enum {string}
+             */
+            why?: "booked" | "cancelled" | "past" | "withdrawn" | "listed";
         };
         Ping: {
             /** Format: date-time */
@@ -1091,7 +1125,7 @@ export interface components {
         Record: {
             contacts: components["schemas"]["Contact"][];
             entries: components["schemas"]["Person"][];
-            /** @description what was done to the contacts, and by whom */
+            /** @description what was done to the contacts and the wishes, and by whom */
             events: components["schemas"]["Event"][];
             /** @enum {string} */
             lang: "fr" | "en";
@@ -1099,6 +1133,8 @@ export interface components {
             /** @description of the last 30 days, the latest first */
             offers: components["schemas"]["PastOffer"][];
             patient: string;
+            /** @description consent to be offered earlier times for any appointment; absent: none */
+            sooner?: components["schemas"]["Sooner"];
             source: string;
         };
         Review: {
@@ -1157,6 +1193,31 @@ export interface components {
             now: string;
             /** Format: int64 */
             seq: number;
+        };
+        Sooner: {
+            /** @description another practitioner of the specialty would do */
+            anyone?: boolean;
+            /**
+             * Format: date-time
+             * @description since when
+             */
+            readonly at?: string;
+            /** @description instead of windows, in words: mardi matin, jeudi après 15 h */
+            availability?: string;
+            /** Format: int64 */
+            class?: number;
+            /** Format: int64 */
+            notice_minutes?: number;
+            /** @description none: where the appointment is */
+            places?: string[] | null;
+            /** @description how consent was given */
+            proof: string;
+            /** @description none: any time */
+            windows?: components["schemas"]["Window"][] | null;
+        };
+        SoonerChange: {
+            /** @description absent: it is withdrawn */
+            consent?: components["schemas"]["Sooner"];
         };
         Sync: {
             /** Format: int64 */
@@ -1741,6 +1802,44 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["ContactChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Record"];
+                };
+            };
+            /** @description What went wrong, as RFC 9457 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    setSooner: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description a clinic's identifier */
+                clinic: string;
+                /** @description a patient's identifier */
+                patient: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SoonerChange"];
             };
         };
         responses: {

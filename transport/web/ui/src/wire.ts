@@ -32,6 +32,7 @@ export type UnreadOutcome = Schemas['UnreadOutcome'];
 export type Broken = Schemas['Broken'];
 export type Contact = Schemas['Contact'];
 export type ContactChange = Schemas['ContactChange'];
+export type Sooner = Schemas['Sooner'];
 export type PatientRecord = Schemas['Record'];
 export type NoteCheck = Schemas['NoteCheck'];
 export type Preview = Schemas['Preview'];
