@@ -16,6 +16,7 @@ import type {
   NoteCheck,
   Other,
   PatientRecord,
+  Sooner,
   People,
   Person,
   Preview,
