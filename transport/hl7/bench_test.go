@@ -23,7 +23,7 @@ func report(b *testing.B, took []time.Duration) {
 }
 
 // freeAt makes the nth visit of a record system and cancels it.
-func (r *round) freeAt(n int) (cancelled time.Time, start time.Time) {
+func (r *round) freeAt(n int) (cancelled, start time.Time) {
 	r.t.Helper()
 	start = time.Now().Add(48 * time.Hour).Truncate(time.Hour).Add(time.Duration(n) * time.Hour)
 	filler, err := r.system.Book(r.t.Context(), "derma", "D7", "PARC", start, start.Add(20*time.Minute))
