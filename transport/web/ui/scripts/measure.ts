@@ -66,13 +66,15 @@ test('from the yes to the painted card, in two browsers', async ({ open, relais 
   await cancel(demo, 0);
   const search = new URL(demo.url()).search;
   const desks = [await open(`/${search}`), await open(`/${search}`, { colorScheme: 'dark' }, 'en')];
-  await demo.goto('about:blank'); // a third page would share the processor
+  await demo.close(); // a third page would share the processor
   for (const d of desks) await watch(d);
   const api = `${relais.ready.url}/sandbox/api`;
   const post = (path: string, body: object) =>
     fetch(`${api}/${path}`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) });
   const clinic = new URLSearchParams(search).get('clinic') ?? '';
   const day = new URLSearchParams(search).get('day') ?? '';
+  const date = Number(day.slice(8));
+  const ours = new RegExp(`(se libère .* ${date} \\p{L}+ à|opened up .* ${date} at) `, 'u');
   const answered = new Set<string>();
   for (let n = 0; n < claims; n++) {
     const { records } = (await (await fetch(`${api}/state`)).json()) as {
@@ -80,13 +82,17 @@ test('from the yes to the painted card, in two browsers', async ({ open, relais 
     };
     const mine = records.find((r) => r.clinic === clinic)?.appointments ?? [];
     const next = mine.find((a) => a.status === 'booked' && !a.relais && a.start.startsWith(day));
+    const freed = n > 0 ? Date.now() : 0;
     if (n > 0) await post(`dme/${clinic}/appointments/${next?.id ?? ''}/cancel`, {});
     const [first, second] = desks as [Page, Page];
     await expect(cards(first, 'offered').first()).toBeVisible({ timeout: 60_000 });
-    // Somebody with an SMS who was not answered for yet; without one, the next opening finds others.
+    // Somebody who was asked by SMS for this opening, not for one that a winner left on another day;
+    // when there is nobody, the next opening finds others.
+    const asked = (i: { kind: string; at: string; text: string; thread: string }) =>
+      i.kind === 'sms' && Date.parse(i.at) >= freed && ours.test(i.text) && !answered.has(i.thread);
     let thread = '';
     for (let tries = 0; tries < 20 && !thread; tries++) {
-      thread = (await relais.sent()).find((i) => i.kind === 'sms' && !answered.has(i.thread))?.thread ?? '';
+      thread = (await relais.sent()).find(asked)?.thread ?? '';
       if (!thread) await wait(0.5);
     }
     if (!thread) continue;
