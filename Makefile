@@ -98,6 +98,7 @@ bench-ui: build ## what the front desk's page costs, and how soon a yes is seen 
 screenshots: build ## docs/pictures, taken anew from the demo
 	@.ci/need chromium
 	cd $(UI) && npx --no-install playwright test --config playwright.scripts.config.ts --project pictures
+
 policies: ## docs/policies.svg and the tables of docs/policy.md in build/policy.txt, from the rules (some minutes)
 	@.ci/need go
 	@mkdir -p build
