@@ -281,7 +281,7 @@ func (a *dmeActor) nudged(c *system.Context) {
 
 // restFor is how many times as long as the last look for changes took the next one waits at least: a record
 // system, or a process, that is slow because of too many looks is not asked for more of them.
-const restFor = 2
+const restFor = 4
 
 // poll is the longest time between two looks that work.
 func (a *dmeActor) poll() time.Duration { return cmp.Or(a.r.opt.Poll[a.c.ID], defaultPoll) }
