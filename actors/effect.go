@@ -21,6 +21,7 @@ const (
 	deedClose       deed = "close"       // notifier
 	deedTell        deed = "tell"        // notifier
 	deedNote        deed = "note"        // notifier: the front desk wrote something
+	deedConfirm     deed = "confirm"     // asker: a question for consent
 	deedBook        deed = "book"        // dme: write a booking
 	deedCancel      deed = "cancel"      // dme: cancel the appointment that was given up
 	deedFreed       deed = "freed"       // clinic: the record system freed a slot

@@ -62,7 +62,7 @@ func (r *Relais) Patient(ctx context.Context, id engine.ClinicID, pid engine.Pat
 func contactOf(i int, c engine.Contact) desk.Contact {
 	return desk.Contact{
 		Index: i, Channel: c.Channel, Address: addressOf(c), Usable: c.Usable(), Proof: c.Proof, Bad: c.Bad,
-		Consent: when(c.Consent), OptedOut: when(c.OptedOut), BadAt: when(c.BadAt), Archived: when(c.Archived),
+		Consent: when(c.Consent), OptedOut: when(c.OptedOut), Asked: when(c.Asked), Question: c.Question, BadAt: when(c.BadAt), Archived: when(c.Archived),
 	}
 }
 
@@ -182,8 +182,17 @@ func (r *Relais) ChangeContact(ctx context.Context, id engine.ClinicID, pid engi
 				p.Contacts[i].OptedOut = r.silenced(c)
 			}
 		}
+		var effects []storage.Effect
+		ask := order{Do: deedConfirm, Patient: pid, Phone: engine.Phone(in.Address), At: now, ID: orderID("confirm/"+string(pid), version+1, 0)}
+		if in.Confirm {
+			if !r.silenced(engine.Contact{Phone: ask.Phone}).IsZero() {
+				return desk.Record{}, engine.Errorf(engine.Conflict, "this number opted out: only its owner can opt in again, with the word START")
+			}
+			effects = append(effects, ask.effect(id))
+		}
 		err = r.store.Commit(ctx, storage.Batch{
-			Puts: []storage.Put{{Key: patientKey(p), Expect: version, Data: encode(p)}},
+			Puts:    []storage.Put{{Key: patientKey(p), Expect: version, Data: encode(p)}},
+			Effects: effects,
 			Events: []storage.Event{{
 				Clinic: id, Subject: patientSubject(pid), At: now,
 				Data: encode(eventData{Event: "contact_" + in.Action, By: by, Detail: map[string]string{"channel": string(ch)}}),
@@ -197,6 +206,9 @@ func (r *Relais) ChangeContact(ctx context.Context, id engine.ClinicID, pid engi
 			return desk.Record{}, unavailable(err)
 		}
 		r.waitlist.putPatient(p, version+1)
+		if in.Confirm {
+			r.carryOut(r.clinics[id], ask)
+		}
 		return r.Patient(ctx, id, pid)
 	}
 }
@@ -237,7 +249,16 @@ func changeContact(p engine.Patient, in desk.ContactChange, now time.Time) (engi
 
 func freshContact(ch engine.Channel, in desk.ContactChange, now time.Time) (engine.Contact, error) {
 	c := engine.Contact{Channel: ch, Consent: now, Proof: in.Proof}
+	if in.Confirm {
+		c = engine.Contact{Channel: ch, Asked: now}
+	}
 	switch {
+	case in.Confirm && ch != engine.SMS:
+		return c, engine.Errorf(engine.Invalid, "only numbers for texts can be confirmed by the patient; say how they gave consent")
+	case in.Confirm && in.Proof != "":
+		return c, engine.Errorf(engine.Invalid, "either the patient is asked to confirm, or there is a proof")
+	case in.Confirm && in.Address != "" && !strings.Contains(in.Address, "@"):
+		c.Phone = engine.Phone(in.Address)
 	case in.Proof == "":
 		return c, engine.Errorf(engine.Invalid, "say how the patient gave consent to this address")
 	case in.Address == "":

@@ -74,6 +74,7 @@ type clinic struct {
 	boss     system.Ref // the clinic actor
 	sync     system.Ref // the dme actor
 	calendar system.Ref
+	asker    system.Ref
 	unread   *unread
 	seq      atomic.Uint64 // newest sequence of the calendar
 	// gate is not 0 while messages may leave: the record system was seen whole since the process
@@ -235,6 +236,7 @@ func (r *Relais) load(ctx context.Context, c *clinic) error {
 	}
 	c.calendar = r.sys.Spawn("calendar", string(c.ID), func() system.Actor { return newCalendar(r, c) })
 	c.sync = r.sys.Spawn("dme", string(c.ID), func() system.Actor { return newDMEActor(r, c) })
+	c.asker = r.sys.Spawn("asker", string(c.ID), func() system.Actor { return newAsker(r, c) })
 	c.boss = r.sys.Spawn("clinic", string(c.ID), func() system.Actor { return newClinicActor(r, c) })
 	c.boss.Send(learnedFrom{cells: cells})
 
@@ -332,6 +334,8 @@ func (r *Relais) carryOut(c *clinic, o order) {
 		r.offers.Ref(o.Offer).Send(o)
 	case deedBook, deedCancel:
 		c.sync.Send(o)
+	case deedConfirm:
+		c.asker.Send(o)
 	case deedFreed, deedOccupied, deedLearn:
 		c.boss.Send(o)
 	case deedUnreachable:

@@ -50,7 +50,7 @@ func (r *replies) know(c *clinic, s reach.State, open bool) {
 		return
 	}
 	for _, contact := range s.Person.Contacts {
-		if contact.Phone == "" || slices.Contains(r.offers[s.Offer], contact.Phone) {
+		if contact.Phone == "" || contact.Consent.IsZero() || slices.Contains(r.offers[s.Offer], contact.Phone) {
 			continue
 		}
 		list := slices.DeleteFunc(r.phones[contact.Phone], func(k known) bool {
@@ -115,6 +115,11 @@ func (r *Relais) Reply(ctx context.Context, in engine.Reply) (engine.Answer, err
 	}
 	var several []known
 	if in.Phone != "" && in.Attempt == "" {
+		if in.Channel == engine.SMS && (in.Intent == engine.Yes || in.Intent == engine.No) {
+			if a, ok, err := r.confirmed(ctx, in); ok || err != nil {
+				return a, err
+			}
+		}
 		open, last, ok := r.replies.of(in.Phone)
 		switch {
 		case !ok:
@@ -215,7 +220,7 @@ func outcome(kind engine.AnswerKind) engine.MessageKind {
 	case engine.AnsRefused:
 		return engine.MsgRefused
 	case engine.AnsTaken, engine.AnsExpired, engine.AnsWithdrawn, engine.AnsDeclined, engine.AnsStopped, engine.AnsStarted,
-		engine.AnsHelp, engine.AnsWhich, engine.AnsUnclear, engine.AnsNone, engine.AnsPaused:
+		engine.AnsHelp, engine.AnsWhich, engine.AnsUnclear, engine.AnsNone, engine.AnsPaused, engine.AnsConsented, engine.AnsRefusedConsent:
 	}
 	return ""
 }
@@ -282,6 +287,8 @@ type replyRecord struct {
 	Intent engine.Intent  `json:"intent,omitempty"`
 	Offer  engine.OfferID `json:"offer,omitempty"` // "" when it did not say which
 	At     time.Time      `json:"at,omitzero"`     // so that it is let go of one day
+	// Consent: it answered a question for consent, and no offer.
+	Consent bool `json:"consent,omitempty"`
 }
 
 func replyKey(id string) storage.Key {
@@ -294,7 +301,7 @@ func (r *Relais) pin(ctx context.Context, in engine.Reply, offer engine.OfferID)
 	if in.ID == "" || in.Intent == engine.Help || in.Intent == engine.Unclear { // these change nothing, or count themselves
 		return in.Intent, offer, nil
 	}
-	now := replyRecord{in.Intent, offer, time.Now().UTC()}
+	now := replyRecord{Intent: in.Intent, Offer: offer, At: time.Now().UTC()}
 	err := r.store.Commit(ctx, storage.Batch{Puts: []storage.Put{{Key: replyKey(in.ID), Data: encode(now)}}})
 	if errors.Is(err, storage.ErrStale) {
 		rec, err := r.store.Get(ctx, replyKey(in.ID))

@@ -135,7 +135,7 @@ func (r *Relais) keepUnread(ctx context.Context, c *clinic, u unreadRecord, in e
 			})}},
 		}
 		if in.ID != "" {
-			b.Puts = append(b.Puts, storage.Put{Key: replyKey(in.ID), Data: encode(replyRecord{in.Intent, u.Offer, now})})
+			b.Puts = append(b.Puts, storage.Put{Key: replyKey(in.ID), Data: encode(replyRecord{Intent: in.Intent, Offer: u.Offer, At: now})})
 		}
 		pushed := r.makeRoom(c, id, &b)
 		err := r.store.Commit(ctx, b)

@@ -67,9 +67,21 @@ type Contact struct {
 	Consent  time.Time `json:"consent,omitzero"` // zero: no consent, never used
 	Proof    string    `json:"proof,omitempty"`  // how consent was given, for example "form 2026-03-02"
 	OptedOut time.Time `json:"opted_out,omitzero"`
-	Bad      Reason    `json:"bad,omitempty"`     // why the carrier says it does not work
-	BadAt    time.Time `json:"bad_at,omitzero"`   // since when
-	Archived time.Time `json:"archived,omitzero"` // the front desk took it out of use
+	// Asked is when a question was ordered whether its owner wants messages there; their yes within
+	// ConfirmWithin becomes the consent, and until then there is none.
+	Asked    time.Time     `json:"asked,omitzero"`
+	Question OutcomeStatus `json:"question,omitempty"` // what handing over the question came to; "": not yet
+	Bad      Reason        `json:"bad,omitempty"`      // why the carrier says it does not work
+	BadAt    time.Time     `json:"bad_at,omitzero"`    // since when
+	Archived time.Time     `json:"archived,omitzero"`  // the front desk took it out of use
+}
+
+// ConfirmWithin is how long a question for consent may be answered.
+const ConfirmWithin = 7 * 24 * time.Hour
+
+// Asking reports whether a question for consent to the contact waits for its answer.
+func (c Contact) Asking(now time.Time) bool {
+	return c.Consent.IsZero() && !c.Asked.IsZero() && now.Before(c.Asked.Add(ConfirmWithin)) && c.OptedOut.IsZero() && c.Archived.IsZero()
 }
 
 // Usable reports whether messages may be sent to the contact at all.

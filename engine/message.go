@@ -15,7 +15,8 @@ const (
 	MsgTaken      MessageKind = "taken"   // somebody else was quicker; you keep your place
 	MsgWithdrawn  MessageKind = "withdrawn"
 	MsgEnded      MessageKind = "ended" // the person's appointments changed, so that the offer does not help any more
-	MsgNote       MessageKind = "note"  // what the front desk wrote to one person
+	MsgConfirm    MessageKind = "confirm" // may we write here? (double opt-in, by text)
+	MsgNote       MessageKind = "note"    // what the front desk wrote to one person
 )
 
 // Message is one message to one person on one channel, ready to leave.
@@ -161,6 +162,9 @@ const (
 	AnsNone       AnswerKind = "none" // no offer known for this person
 	AnsPaused     AnswerKind = "paused"
 	AnsRefused    AnswerKind = "refused"
+	// Answers to a question for consent.
+	AnsConsented      AnswerKind = "consented"
+	AnsRefusedConsent AnswerKind = "refused_consent"
 )
 
 // Answer is what the person is told, at once.

@@ -8,16 +8,18 @@ import (
 
 // Contact is one address of a patient, for the front desk.
 type Contact struct {
-	Index    int            `json:"index" doc:"its place in the patient's order of preference"`
-	Channel  engine.Channel `json:"channel" enum:"sms,voice,email"`
-	Address  string         `json:"address" doc:"number in E.164 form, or mail address"`
-	Usable   bool           `json:"usable"`
-	Consent  *time.Time     `json:"consent,omitempty"`
-	Proof    string         `json:"proof,omitempty" doc:"how consent was given"`
-	OptedOut *time.Time     `json:"opted_out,omitempty"`
-	Bad      engine.Reason  `json:"bad,omitempty" doc:"why the carrier says it does not work"`
-	BadAt    *time.Time     `json:"bad_at,omitempty" doc:"since when; absent when it is not known"`
-	Archived *time.Time     `json:"archived,omitempty" doc:"taken out of use by the front desk"`
+	Index    int                  `json:"index" doc:"its place in the patient's order of preference"`
+	Channel  engine.Channel       `json:"channel" enum:"sms,voice,email"`
+	Address  string               `json:"address" doc:"number in E.164 form, or mail address"`
+	Usable   bool                 `json:"usable"`
+	Consent  *time.Time           `json:"consent,omitempty"`
+	Proof    string               `json:"proof,omitempty" doc:"how consent was given"`
+	OptedOut *time.Time           `json:"opted_out,omitempty"`
+	Asked    *time.Time           `json:"asked,omitempty" doc:"when the patient was asked by text to confirm; without consent after 7 days the question is void"`
+	Question engine.OutcomeStatus `json:"question,omitempty" enum:"accepted,failed,unknown" doc:"what handing over that question came to; absent: not yet"`
+	Bad      engine.Reason        `json:"bad,omitempty" doc:"why the carrier says it does not work"`
+	BadAt    *time.Time           `json:"bad_at,omitempty" doc:"since when; absent when it is not known"`
+	Archived *time.Time           `json:"archived,omitempty" doc:"taken out of use by the front desk"`
 }
 
 // Broken is a contact that no longer works and that nobody dealt with.
@@ -79,6 +81,7 @@ type ContactChange struct {
 	Channel engine.Channel `json:"channel,omitempty" enum:"sms,voice,email" doc:"for add"`
 	Address string         `json:"address,omitempty" maxLength:"254" doc:"for add and correct: national or E.164 number, or mail address"`
 	Proof   string         `json:"proof,omitempty" maxLength:"200" doc:"for add and correct: how consent was given"`
+	Confirm bool           `json:"confirm,omitempty" doc:"for add and correct of a number for texts, instead of proof: the patient is asked by text, and their yes is the consent"`
 }
 
 // UnreadEnd settles one Unread.

@@ -124,7 +124,7 @@ func Topics() []Topic {
 
 // rank keeps messages in the order in which people get them, and answers after them.
 func rank(t Topic) int {
-	order := []Topic{"offer", "reminder", "finalising", "booked", "refused", "taken", "withdrawn", TopicCall, TopicChoose}
+	order := []Topic{"offer", "reminder", "finalising", "booked", "refused", "taken", "withdrawn", "confirm", TopicCall, TopicChoose}
 	if i := slices.Index(order, t); i >= 0 {
 		return i
 	}

@@ -128,7 +128,7 @@ func needs(t Topic, p Part) []string {
 		switch kind {
 		case engine.MsgOffer, engine.MsgReminder, engine.MsgFinalising, engine.MsgBooked:
 			return []string{"{clinic}", "{when}"}
-		case engine.MsgRefused, engine.MsgTaken, engine.MsgWithdrawn, engine.MsgEnded:
+		case engine.MsgRefused, engine.MsgTaken, engine.MsgWithdrawn, engine.MsgEnded, engine.MsgConfirm:
 			return []string{"{clinic}"}
 		case engine.MsgNote: // a person writes it
 		}
@@ -147,7 +147,7 @@ func (k *check) must() {
 			k.say("lacks %s; it must stand there, outside of [brackets].", name)
 		}
 	}
-	asks := k.topic == topic(engine.MsgOffer) || k.topic == topic(engine.MsgReminder)
+	asks := k.topic == topic(engine.MsgOffer) || k.topic == topic(engine.MsgReminder) || k.topic == topic(engine.MsgConfirm)
 	switch {
 	case k.part == PartVoicemail && (strings.Contains(k.text, "{when}") || strings.Contains(k.text, "{before}")):
 		k.say("names a date; a voicemail is heard by others, so it asks to call back and no more.")

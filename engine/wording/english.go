@@ -90,6 +90,9 @@ var english = texts{
 		PartEmail:   {"Your appointments at {clinic} have changed, so the offer for {when} is withdrawn.[ Questions: {phone}]"},
 		PartVoice:   {"Hello. This is {clinic}. Your appointments have changed, so the offer for {when} is withdrawn."},
 	},
+	topic(engine.MsgConfirm): {
+		PartSMS: {"{clinic}: may we text you here when an appointment opens up? Reply 1 to agree or 2 to refuse. STOP to opt out."},
+	},
 	TopicCall: {
 		PartVoicemail: {"Hello. This is {clinic}. Please call us back[ at {phone}]."},
 		PartGoodbye:   {"Thank you and have a good day."},
@@ -113,8 +116,10 @@ var english = texts{
 	replyTopic(engine.AnsUnclear): {PartSMS: {
 		"We did not understand. Reply 1 to take the opening or 2 to leave it.[ Questions: {phone}]",
 	}},
-	replyTopic(engine.AnsNone):   {PartSMS: {"We have no open offer for this number. Reply STOP to get no more messages."}},
-	replyTopic(engine.AnsPaused): {PartSMS: {"This opening is on hold at the clinic. We will answer as soon as we can."}},
+	replyTopic(engine.AnsNone):           {PartSMS: {"We have no open offer for this number. Reply STOP to get no more messages."}},
+	replyTopic(engine.AnsConsented):      {PartSMS: {"Thank you: we will text you here when an appointment opens up. Reply STOP to opt out."}},
+	replyTopic(engine.AnsRefusedConsent): {PartSMS: {"Thank you: we will not text you here.[ Questions: {phone}]"}},
+	replyTopic(engine.AnsPaused):         {PartSMS: {"This opening is on hold at the clinic. We will answer as soon as we can."}},
 	replyTopic(engine.AnsRefused): {PartSMS: {
 		"Sorry, the opening had just been taken at the clinic. You will be among the first for the next one.",
 	}},

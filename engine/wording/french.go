@@ -89,6 +89,9 @@ var french = texts{
 		PartEmail:   {"Vos rendez-vous à {clinic} ont changé, alors l’offre du {when} est retirée.[ Questions : {phone}]"},
 		PartVoice:   {"Bonjour. Ici {clinic}. Vos rendez-vous ont changé, alors l'offre du {when} est retirée."},
 	},
+	topic(engine.MsgConfirm): {
+		PartSMS: {"{clinic}: pouvons-nous vous écrire ici quand une place se libère? Répondez OUI ou NON. ARRET pour cesser."},
+	},
 	TopicCall: {
 		PartVoicemail: {"Bonjour. Ici {clinic}. Merci de nous rappeler[ au {phone}]."},
 		PartGoodbye:   {"Merci et bonne journée."},
@@ -115,7 +118,9 @@ var french = texts{
 	replyTopic(engine.AnsNone): {PartSMS: {
 		"Nous n'avons aucune offre en cours pour ce numéro. Répondez ARRET pour ne plus recevoir de messages.",
 	}},
-	replyTopic(engine.AnsPaused): {PartSMS: {"Cette place est en attente à la clinique. Nous vous répondrons dès que possible."}},
+	replyTopic(engine.AnsConsented):      {PartSMS: {"C'est noté: nous vous écrirons ici quand une place se libère. Répondez ARRET pour cesser."}},
+	replyTopic(engine.AnsRefusedConsent): {PartSMS: {"C'est noté: nous ne vous écrirons pas ici.[ Questions: {phone}]"}},
+	replyTopic(engine.AnsPaused):         {PartSMS: {"Cette place est en attente à la clinique. Nous vous répondrons dès que possible."}},
 	replyTopic(engine.AnsRefused): {PartSMS: {
 		"Désolé, la place venait de partir à la clinique. Vous serez parmi les premiers pour la prochaine.",
 	}},

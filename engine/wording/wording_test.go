@@ -44,6 +44,7 @@ var (
 	answers = []engine.AnswerKind{
 		engine.AnsBooked, engine.AnsFinalising, engine.AnsTaken, engine.AnsExpired, engine.AnsWithdrawn, engine.AnsDeclined,
 		engine.AnsStopped, engine.AnsStarted, engine.AnsHelp, engine.AnsUnclear, engine.AnsNone, engine.AnsPaused, engine.AnsRefused,
+		engine.AnsConsented, engine.AnsRefusedConsent,
 	}
 	langs    = []engine.Lang{engine.French, engine.English}
 	channels = []engine.Channel{engine.SMS, engine.Voice, engine.EmailMail}

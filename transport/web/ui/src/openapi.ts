@@ -661,6 +661,11 @@ export interface components {
              * @description taken out of use by the front desk
              */
             archived?: string;
+            /**
+             * Format: date-time
+             * @description when the patient was asked by text to confirm; without consent after 7 days the question is void
+             */
+            asked?: string;
             /** @description why the carrier says it does not work */
             bad?: string;
             /**
@@ -681,6 +686,11 @@ export interface components {
             opted_out?: string;
             /** @description how consent was given */
             proof?: string;
+            /**
+             * @description what handing over that question came to; absent: not yet
+             * @enum {string}
+             */
+            question?: "accepted" | "failed" | "unknown";
             usable: boolean;
         };
         ContactChange: {
@@ -693,6 +703,8 @@ export interface components {
              * @enum {string}
              */
             channel?: "sms" | "voice" | "email";
+            /** @description for add and correct of a number for texts, instead of proof: the patient is asked by text, and their yes is the consent */
+            confirm?: boolean;
             /**
              * Format: int64
              * @description for correct and archive
