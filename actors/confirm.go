@@ -146,7 +146,7 @@ func (r *Relais) confirmed(ctx context.Context, in engine.Reply) (a engine.Answe
 		var was replyRecord
 		switch {
 		case err == nil && json.Unmarshal(rec.Data, &was) == nil && was.Consent:
-			return consented(was.Intent, in.Lang, wording.Facts{}), true, nil // brought again by the carrier
+			return agreed(was.Intent, in.Lang, wording.Facts{}), true, nil // brought again by the carrier
 		case err == nil:
 			return a, false, nil
 		case !errors.Is(err, storage.ErrNotFound):
@@ -175,7 +175,7 @@ func (r *Relais) confirmed(ctx context.Context, in engine.Reply) (a engine.Answe
 		for _, p := range changed {
 			r.waitlist.putPatient(p.value, p.version)
 		}
-		return consented(in.Intent, cmp.Or(in.Lang, lang), facts), true, nil
+		return agreed(in.Intent, cmp.Or(in.Lang, lang), facts), true, nil
 	}
 }
 
@@ -223,7 +223,7 @@ func (r *Relais) takeConsent(in engine.Reply) (b storage.Batch, changed []stored
 	return b, changed, newest, f, lang
 }
 
-func consented(in engine.Intent, lang engine.Lang, f wording.Facts) engine.Answer {
+func agreed(in engine.Intent, lang engine.Lang, f wording.Facts) engine.Answer {
 	a := engine.Answer{Kind: engine.AnsConsented, Lang: cmp.Or(lang, engine.French)}
 	if in != engine.Yes {
 		a.Kind = engine.AnsRefusedConsent

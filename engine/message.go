@@ -14,7 +14,7 @@ const (
 	MsgRefused    MessageKind = "refused" // the clinic's system gave it to somebody else; you go first next time
 	MsgTaken      MessageKind = "taken"   // somebody else was quicker; you keep your place
 	MsgWithdrawn  MessageKind = "withdrawn"
-	MsgEnded      MessageKind = "ended" // the person's appointments changed, so that the offer does not help any more
+	MsgEnded      MessageKind = "ended"   // the person's appointments changed, so that the offer does not help any more
 	MsgConfirm    MessageKind = "confirm" // may we write here? (double opt-in, by text)
 	MsgNote       MessageKind = "note"    // what the front desk wrote to one person
 )
