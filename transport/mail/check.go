@@ -20,7 +20,7 @@ import (
 const fewDays = 21
 
 // Check tries the way of a mail, step by step, and tells each step as it ends: resolve, connect,
-// TLS, sign in, sender and message, and the way back where there is one. The last message is a real
+// TLS, sign in, sender and message. The last message is a real
 // one, sent to the address; "" leaves it out. A step after one that failed is skipped. It takes at
 // most three times Config.Timeout, uses connections of its own, and is safe for concurrent use.
 func (c *Client) Check(ctx context.Context, to engine.Email, step func(engine.CheckStep)) {
