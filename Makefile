@@ -76,12 +76,12 @@ fuzz: ## every fuzz test for FUZZTIME (20s)
 	@.ci/need go
 	@.ci/fuzz $(FUZZTIME)
 
-bench: ui ## the figures of docs/figures.md, on this machine (5 minutes)
+bench: ui ## the figures of docs/figures.md, on this machine (6 minutes)
 	@.ci/need go
 	@.ci/need postgres
 	@.ci/bench
 
-chaos: ## 20,000 offers while carriers fail and the process is killed, and the same broken on purpose (18 minutes)
+chaos: ## 20,000 offers while carriers fail and the process is killed, and the same broken on purpose (19 minutes)
 	@.ci/need go
 	CHAOS=full go test ./cmd/internal/app -run 'TestChaos' -count=1 -timeout 40m -v
 	@cat build/chaos.md

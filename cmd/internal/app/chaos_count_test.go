@@ -133,7 +133,7 @@ func (w *chaosWorld) offer(n *chaosTally, s reach.State, claimed time.Time, phon
 		numbers = append(numbers, c.Phone)
 		for _, it := range phones[c.Phone] {
 			about := it.Kind == "call" || slices.ContainsFunc(it.Links, func(l string) bool { return strings.HasSuffix(l, s.Token) })
-			if it.Mine || !about {
+			if it.Mine || !about || tells(s.Deliveries, it.ID) {
 				continue
 			}
 			asked++
@@ -155,6 +155,7 @@ func (w *chaosWorld) offer(n *chaosTally, s reach.State, claimed time.Time, phon
 				}
 			}
 			if !claimed.IsZero() && it.At.After(claimed.Add(chaosSlack)) {
+				w.t.Logf("a %s left %v after the claim", it.Kind, it.At.Sub(claimed))
 				n.late++
 			}
 		}
@@ -188,6 +189,13 @@ func (w *chaosWorld) offer(n *chaosTally, s reach.State, claimed time.Time, phon
 		}
 		n.missed[why]++
 	}
+}
+
+// tells reports whether a call asks nothing: it tells the winner, where texts do not arrive.
+func tells(deliveries []reach.Delivery, sid string) bool {
+	return slices.ContainsFunc(deliveries, func(d reach.Delivery) bool {
+		return d.Ref == sid && d.Kind != engine.MsgOffer && d.Kind != engine.MsgReminder
+	})
 }
 
 // afterStop counts what came to a phone after its person had opted out, but for the confirmation.
