@@ -128,5 +128,5 @@ mailpit: ## the mail server that tests of mail run against; without it they are 
 	@test -x "$$(go env GOPATH)/bin/mailpit" || go install github.com/axllent/mailpit@v$(MAILPIT)
 
 clean: ## forget what was built; data stays
-	rm -rf bin build $(UI)/node_modules $(PEER)/node_modules $(TWILIO)/node_modules coverage.out
+	rm -rf bin build $(UI)/node_modules $(PEER)/node_modules $(TWILIO)/node_modules $(HL7PEER)/node_modules coverage.out
 	find $(DIST) -mindepth 1 ! -name .gitkeep -delete

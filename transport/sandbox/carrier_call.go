@@ -117,17 +117,6 @@ func (k *call) pick() bool {
 	return k.pickLocked()
 }
 
-// record has an answering machine answer the phone.
-func (k *call) record() bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if !k.pickLocked() {
-		return false
-	}
-	k.machine = true
-	return true
-}
-
 func (k *call) pickLocked() bool {
 	if k.status != "ringing" {
 		return false
@@ -189,11 +178,6 @@ func (k *call) redirect(d document) bool {
 // Answer picks up a ringing phone.
 func (c *CarrierServer) Answer(sid string) error {
 	return c.onCall(sid, (*call).pick, "The phone is not ringing.")
-}
-
-// Voicemail lets an answering machine pick up a ringing phone.
-func (c *CarrierServer) Voicemail(sid string) error {
-	return c.onCall(sid, (*call).record, "The phone is not ringing.")
 }
 
 // HangUp ends a call, or refuses it while the phone rings.
@@ -267,13 +251,6 @@ func (c *CarrierServer) callForm(k *call, status string) url.Values {
 	return f
 }
 
-// Seconds that a machine takes to pick up, and to get to the end of its greeting; and what it says.
-const (
-	machineRings = 4
-	greeting     = 3
-	greets       = "Laissez un message après le timbre. Leave a message after the tone."
-)
-
 // run lives a call.
 func (c *CarrierServer) run(k *call) {
 	defer c.hungUp(k)
@@ -342,29 +319,6 @@ func (c *CarrierServer) ringing(k *call, line LineKind) bool {
 	}
 	k.mu.Unlock()
 	return !k.over()
-}
-
-// verdict says who picked up, once that is clear.
-func (c *CarrierServer) verdict(k *call, line LineKind) {
-	by := "human"
-	switch line {
-	case LineMachine:
-		by = "machine_end_beep"
-	case LineSilent:
-		by = "machine_end_silence"
-	case LineFax:
-		by = "fax"
-	case LineUnsure:
-		by = "unknown"
-	case LinePerson, LineGone, LineLandline, LineFiltered, LineOff:
-	}
-	if strings.HasPrefix(by, "machine_") && !pause(c.ctx, greeting*c.cfg.Second) {
-		return
-	}
-	f := c.callForm(k, "in-progress")
-	f.Set("AnsweredBy", by)
-	f.Set("MachineDetectionDuration", "1200")
-	c.report(k.amdCallback, k.fate, f)
 }
 
 // hungUp shows and reports the end.
