@@ -24,8 +24,11 @@ func (m model) review(v View, p engine.Policy, every time.Duration) Decision {
 	d, reached := l.ask(v.Eligible, m.quick)
 	prompt := m.quick
 	if !reached { // too few who are quick: then the others in their turn as well
-		d, reached = l.ask(v.Eligible, m.slow)
-		prompt = m.slow
+		// Unless one of them, of whose channel less is worth having, would end the wave before all the
+		// quick were asked: more would be asked when less is needed.
+		if all, enough := l.ask(v.Eligible, m.slow); all.Ask >= d.Ask {
+			d, reached, prompt = all, enough, m.slow
+		}
 	}
 	d.Next = v.Now.Add(every)
 	if reached && d.Ask == 0 {
