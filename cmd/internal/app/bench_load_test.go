@@ -3,7 +3,6 @@ package app
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
@@ -29,7 +28,7 @@ func BenchmarkLoad(b *testing.B) {
 	c.Places = []PlaceConfig{{ID: "here", Name: "Ici", Lat: 45.5, Lon: -73.6}}
 	c.DME.FHIR = &FHIRConfig{BaseURL: "http://127.0.0.1:1", PollEvery: Duration(time.Minute)}
 	cfg.Clinics = []ClinicConfig{c}
-	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
+	quiet := slog.New(slog.DiscardHandler)
 	p, err := assemble(b.Context(), cfg, quiet, false)
 	if err != nil {
 		b.Fatal(err)
@@ -42,11 +41,11 @@ func BenchmarkLoad(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		at := time.Now() //nolint:forbidigo // a benchmark measures real time
+		at := time.Now()
 		if err := p.relais.Start(b.Context()); err != nil {
 			b.Fatal(err)
 		}
-		b.ReportMetric(time.Since(at).Seconds(), "s/start") //nolint:forbidigo // as above
+		b.ReportMetric(time.Since(at).Seconds(), "s/start")
 		b.ReportMetric(heapMiB()-before, "MiB")
 		p.close()
 	}
@@ -64,7 +63,7 @@ func heapMiB() float64 {
 func fillWaitlist(b *testing.B, p *program, n int) {
 	b.Helper()
 	rnd := rand.New(rand.NewPCG(1, 2))
-	joined := time.Now().UTC() //nolint:forbidigo // everybody waits already
+	joined := time.Now().UTC()
 	var batch storage.Batch
 	put := func(kind storage.Kind, id string, v any) {
 		data, err := json.Marshal(v)

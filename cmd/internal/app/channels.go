@@ -87,7 +87,7 @@ func (p *program) mountChannels() error {
 	}
 	hooks, err := twilio.Hooks(twilio.HooksConfig{
 		Accounts: p.hooked, PublicBase: p.cfg.PublicURL, Bounced: p.phones.Bounced,
-		Took: func(hook string, d time.Duration) { p.metrics.webhooks.WithLabelValues(hook).Observe(d.Seconds()) },
+		Took:     func(hook string, d time.Duration) { p.metrics.webhooks.WithLabelValues(hook).Observe(d.Seconds()) },
 		Rejected: func() { p.metrics.refused.WithLabelValues("twilio").Inc() }, Log: p.log,
 	}, p.relais)
 	if err != nil {
