@@ -304,14 +304,15 @@ func (r *Relais) pin(ctx context.Context, in engine.Reply, offer engine.OfferID)
 	now := replyRecord{Intent: in.Intent, Offer: offer, At: time.Now().UTC()}
 	err := r.store.Commit(ctx, storage.Batch{Puts: []storage.Put{{Key: replyKey(in.ID), Data: encode(now)}}})
 	if errors.Is(err, storage.ErrStale) {
+		var was replyRecord
 		rec, err := r.store.Get(ctx, replyKey(in.ID))
 		if err == nil {
-			err = json.Unmarshal(rec.Data, &now)
+			err = json.Unmarshal(rec.Data, &was)
 		}
 		if err != nil {
 			return "", "", unavailable(err)
 		}
-		return now.Intent, now.Offer, nil
+		return was.Intent, was.Offer, nil
 	}
 	if err != nil {
 		return "", "", unavailable(err)

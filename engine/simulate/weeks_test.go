@@ -43,9 +43,9 @@ func (l *ledger) watch(w *weeks, o *opening, asked []slot.Offer) {
 			l.t.Fatal("asked twice for one slot")
 		}
 		chosen[p] = true
-		week, far := l.caps(p, now)
-		if week >= l.policy.WeekCap || (o.state.Slot.Start.Sub(now) > 24*time.Hour && far >= l.policy.FarCap) {
-			l.t.Fatalf("beyond the caps: %d in seven days, %d of them far", week, far)
+		day, week, far := l.caps(p, now)
+		if day >= l.policy.DayCap || week >= l.policy.WeekCap || (o.state.Slot.Start.Sub(now) > 24*time.Hour && far >= l.policy.FarCap) {
+			l.t.Fatalf("beyond the caps: %d in a day, %d in seven, %d of them far", day, week, far)
 		}
 		for _, other := range w.slots {
 			for _, x := range other.state.Offers {
@@ -62,8 +62,11 @@ func (l *ledger) watch(w *weeks, o *opening, asked []slot.Offer) {
 }
 
 // caps counts the offers of seven days.
-func (l *ledger) caps(p engine.PatientID, now time.Time) (week, far int) {
+func (l *ledger) caps(p engine.PatientID, now time.Time) (day, week, far int) {
 	for _, m := range l.marks[p] {
+		if now.Sub(m.At) < 24*time.Hour {
+			day++
+		}
 		if now.Sub(m.At) < 7*24*time.Hour {
 			week++
 			if m.Start.Sub(m.At) > 24*time.Hour {
@@ -71,7 +74,7 @@ func (l *ledger) caps(p engine.PatientID, now time.Time) (week, far int) {
 			}
 		}
 	}
-	return week, far
+	return day, week, far
 }
 
 // order holds that nobody who goes before somebody asked was left out, but for those whose channel is too
@@ -106,10 +109,10 @@ func (l *ledger) order(w *weeks, o *opening, asked []slot.Offer, chosen map[engi
 
 func (l *ledger) eligible(w *weeks, o *opening, c *citizen, now time.Time) bool {
 	s := o.state.Slot
-	week, far := l.caps(c.patient.ID, now)
+	day, week, far := l.caps(c.patient.ID, now)
 	at := s.Start.Hour()*60 + s.Start.Minute()
 	switch {
-	case c.until > 0, c.pending != "", o.asked[c.patient.ID], week >= l.policy.WeekCap, s.Start.Sub(now) > 24*time.Hour && far >= l.policy.FarCap:
+	case c.until > 0, c.pending != "", o.asked[c.patient.ID], day >= l.policy.DayCap, week >= l.policy.WeekCap, s.Start.Sub(now) > 24*time.Hour && far >= l.policy.FarCap:
 		return false
 	case c.entry.Current != nil && !c.entry.Current.Start.After(s.Start):
 		return false
@@ -131,6 +134,7 @@ func TestWeeksKeepTheirPromises(t *testing.T) {
 		c.Cancelled = rapid.Float64Range(.5, 10).Draw(t, "cancelled")
 		c.Acceptance = rapid.Float64Range(.02, .5).Draw(t, "acceptance")
 		p := rapid.SampledFrom(Contenders()[:5]).Draw(t, "contender").Policy
+		p.DayCap = rapid.IntRange(1, 3).Draw(t, "day")
 		p.WeekCap, p.FarCap = rapid.IntRange(1, 4).Draw(t, "week"), rapid.IntRange(1, 3).Draw(t, "far")
 		l := &ledger{t: t, policy: p, marks: map[engine.PatientID][]engine.Mark{}}
 		if _, err := c.run(p, rapid.Bool().Draw(t, "learns"), rapid.Uint64().Draw(t, "seed"), l.watch); err != nil {
@@ -209,7 +213,7 @@ func TestWeeksAddUp(t *testing.T) {
 		}
 	}
 	// Without caps more is asked of people.
-	p.WeekCap, p.FarCap = 100, 100
+	p.DayCap, p.WeekCap, p.FarCap = 100, 100, 100
 	if free, err := c.Run(p, true, 3); err != nil || free.Capped > 0 || r.Capped == 0 {
 		t.Errorf("capped %g with caps, %g without, %v", r.Capped, free.Capped, err)
 	}
