@@ -229,7 +229,7 @@ func TestNever6LosesAFact(t *testing.T) {
 func TestNever7TellsWhoItIs(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSimulation(t, 9, 2, trouble{panics: true, dme: true, carriers: true})
-		s.set(&s.panicky, 0.1)
+		s.set(&s.panicky, 0.5)
 		s.wait(time.Minute)
 		s.run(60)
 		if len(s.log.String()) < 1000 || len(s.metrics) < 100 {

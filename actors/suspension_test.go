@@ -61,7 +61,7 @@ func TestSuspension(t *testing.T) {
 		w.want()
 
 		d.fail("")
-		w.wait(40 * time.Second) // one complete look, and everything is compared before anything leaves
+		w.wait(time.Minute) // one complete look, and everything is compared before anything leaves
 		w.healthy("a", health.Healthy)
 		w.phase("S2", slot.Closed)
 		w.phase("S1", slot.Booked)
