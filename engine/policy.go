@@ -38,7 +38,7 @@ func DefaultPolicy() Policy {
 	return Policy{
 		Strategy: Adaptive,                   // best of the simulations in docs/policy.md, even before anything is learned
 		Size:     3, Every: 10 * time.Minute, // the best fixed rule there
-		MaxAsked:  60,
+		MaxAsked:  100, // a bound: 150 fills no more, and with 60 slots that few want stay empty; measured in docs/policy.md, "A clinic over weeks"
 		Reminders: 1,
 		Grace:     time.Minute,
 		Notice:    30 * time.Minute,
