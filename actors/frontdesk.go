@@ -291,6 +291,7 @@ func (r *Relais) Enrol(ctx context.Context, id engine.ClinicID, _ engine.UserID,
 		if contact.Phone == "" && contact.Email == "" {
 			return desk.Person{}, engine.Errorf(engine.Invalid, "channel %s needs an address", ch)
 		}
+		contact.OptedOut = r.silenced(contact) // a consent that is typed here does not undo a STOP
 		p.Contacts = append(p.Contacts, contact)
 	}
 	e := engine.Entry{

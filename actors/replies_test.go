@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"relais/engine"
+	"relais/engine/desk"
 	"relais/engine/slot"
 )
 
@@ -89,6 +90,28 @@ func TestUnknownPhone(t *testing.T) {
 		}
 		if _, err := w.Reply(context.Background(), engine.Reply{Intent: engine.Yes}); engine.CodeOf(err) != engine.NotFound {
 			t.Errorf("a reply of nobody: %v", err)
+		}
+	})
+}
+
+// TestEnrolmentDoesNotUndoStop: whoever enrols the number again at the desk, only its owner lifts a STOP.
+func TestEnrolmentDoesNotUndoStop(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := freed(t, 1, nil)
+		w.wait(time.Minute)
+		w.want("a1 offer")
+		w.answer(w.saysAs("SM1", phone("a", 1), "STOP"), engine.AnsStopped)
+		again := desk.Enrolment{
+			Given: "Prénom", Family: "Nomdefamille", Lang: engine.French, Phone: string(phone("a", 1)), Channels: []engine.Channel{engine.SMS},
+			Proof: "formulaire", Source: "Patient/again", Specialty: "derm",
+		}
+		p, err := w.Enrol(t.Context(), "a", "clerk", again)
+		if err != nil || len(p.Channels) != 0 {
+			t.Errorf("%q may be written to, %v", p.Channels, err)
+		}
+		again.Phone, again.Source = string(phone("a", 2)), "Patient/other"
+		if p, err = w.Enrol(t.Context(), "a", "clerk", again); err != nil || len(p.Channels) != 1 {
+			t.Errorf("another number: %q, %v", p.Channels, err)
 		}
 	})
 }
