@@ -101,6 +101,7 @@ func TestEnrolmentDoesNotUndoStop(t *testing.T) {
 		w.wait(time.Minute)
 		w.want("a1 offer")
 		w.answer(w.saysAs("SM1", phone("a", 1), "STOP"), engine.AnsStopped)
+		w.wait(time.Hour)
 		again := desk.Enrolment{
 			Given: "Prénom", Family: "Nomdefamille", Lang: engine.French, Phone: string(phone("a", 1)), Channels: []engine.Channel{engine.SMS},
 			Proof: "formulaire", Source: "Patient/again", Specialty: "derm",
