@@ -66,8 +66,8 @@ func TestCrashes(t *testing.T) {
 	for _, a := range cancelled {
 		p.opened(clinic, a)
 	}
-	// Everybody says yes: each slot that is open finds its one person.
-	// Everybody who has an offer on the phone says yes and gets an answer.
+	// Everybody who has an offer on the phone says yes and gets an answer. Whoever wrote right before a crash
+	// and heard nothing writes again.
 	eventually(t, "every yes is answered", func() bool {
 		quiet := true
 		for _, c := range p.cards(clinic) {
@@ -78,7 +78,12 @@ func TestCrashes(t *testing.T) {
 				p.text(th.ID, "OUI")
 				quiet = false
 			}
-			quiet = quiet && (len(th.Items) == 0 || !th.Items[len(th.Items)-1].Mine)
+			if n := len(th.Items); n > 0 && th.Items[n-1].Mine {
+				quiet = false
+				if time.Since(th.Items[n-1].At) > 5*time.Second {
+					p.text(th.ID, th.Items[n-1].Text)
+				}
+			}
 		}
 		return quiet
 	})
@@ -244,14 +249,18 @@ func (p *process) checkBookings(clinic string) {
 		if !found {
 			p.t.Errorf("the record system does not show the booking of %s", id)
 		}
-		booked := 0
+		// Whoever got it may have moved up since, and it went round again.
+		booked, opened := 0, 0
 		for _, e := range p.detail(clinic, id).Timeline {
-			if e.Event == "booked" {
+			switch e.Event {
+			case "booked":
 				booked++
+			case "opened":
+				opened++
 			}
 		}
-		if booked != 1 {
-			p.t.Errorf("%s was booked %d times", id, booked)
+		if booked < 1 || booked > opened {
+			p.t.Errorf("%s was booked %d times in %d openings", id, booked, opened)
 		}
 	}
 	if p.metric("relais_openings_total") > 0 && p.metric("relais_detection_seconds_count") == 0 {
