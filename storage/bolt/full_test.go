@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -194,4 +195,28 @@ func readAll(s *Store, n int) error {
 		return fmt.Errorf("%d records, %d were acknowledged", len(recs), n)
 	}
 	return nil
+}
+
+// asOrdinaryUser calls f without the right of root to write everywhere; dir is where f works.
+func asOrdinaryUser(t *testing.T, dir string, f func()) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		f()
+		return
+	}
+	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil { //nolint:gosec // a test's own directory, which f must be able to enter
+		t.Fatal(err)
+	}
+	const nobody = 65534
+	runtime.LockOSThread() // the identity is that of a thread
+	defer runtime.UnlockOSThread()
+	if err := syscall.Setfsuid(nobody); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := syscall.Setfsuid(0); err != nil {
+			t.Fatal(err)
+		}
+	}()
+	f()
 }

@@ -44,7 +44,7 @@ func FuzzLook(f *testing.F) {
 	f.Add(`{"resourceType":"Bundle","type":"searchset","link":[{"relation":"next","url":"http://dme.example/fhir/Slot?page=2"}]}`)
 	f.Fuzz(func(t *testing.T, answer string) {
 		if len(answer) > 1<<16 {
-			t.Skip()
+			return // longer ones only take longer
 		}
 		synctest.Test(t, func(t *testing.T) { lookAt(t, answer) }) // patience with a copy that lags takes no time
 	})
@@ -89,7 +89,7 @@ func FuzzWith(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw string) {
 		r, err := readResource([]byte(raw))
 		if err != nil {
-			t.Skip()
+			return // refused, as it should be
 		}
 		out, err := r.with(map[string]any{"status": "busy"})
 		if err != nil {

@@ -212,7 +212,7 @@ func FuzzConfig(f *testing.F) {
 	f.Add("log:\n  level: |\n    info\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		if strings.Contains(text, "file:") {
-			t.Skip("would read files of this machine")
+			return // would read files of this machine
 		}
 		d := &decoder{file: "f", lines: map[string]int{}, origin: map[string]string{}, refs: map[string]bool{}}
 		cfg := DefaultConfig()
