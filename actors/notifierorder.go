@@ -40,7 +40,7 @@ func (a *notifier) begin(o order) []reach.Input {
 		return nil
 	}
 	person := reach.Person{
-		Patient: p.ID, Lang: p.Lang, Zone: a.c.personZone(p).String(), Hours: a.c.Policy.Hours, Contacts: p.Contacts,
+		Patient: p.ID, Lang: p.Speaks(), Zone: a.c.personZone(p).String(), Hours: a.c.Policy.Hours, Contacts: p.Reached(),
 	}
 	if p.Hours != nil {
 		person.Hours = *p.Hours

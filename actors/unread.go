@@ -218,7 +218,7 @@ func (r *Relais) mayWrite(u unreadRecord) bool {
 		return false
 	}
 	p, _, ok := r.waitlist.patient(u.Patient)
-	return ok && reach.NoteContact(p.Contacts, u.Phone) >= 0
+	return ok && reach.NoteContact(p.Reached(), u.Phone) >= 0
 }
 
 // mostNote bounds what the front desk writes: two segments, with the clinic's name.

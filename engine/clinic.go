@@ -103,6 +103,8 @@ type Entry struct {
 	Auto          bool             `json:"auto,omitempty"`    // made from Current, because the patient consented to be seen sooner
 	Tied          bool             `json:"tied,omitempty"`    // Current was found in the record system, under the same consent
 	Why           LeftWhy          `json:"why,omitempty"`     // why it left by itself
+	Until         time.Time        `json:"until,omitzero"`    // end of a snooze; zero: until somebody ends it
+	Edit          Edit             `json:"edit,omitzero"`
 }
 
 // LeftWhy is why an entry left the list without anybody's doing. Package engine/waiting decides it.
@@ -115,6 +117,7 @@ const (
 	LeftPast      LeftWhy = "past"      // it was time for it
 	LeftWithdrawn LeftWhy = "withdrawn" // the consent was
 	LeftListed    LeftWhy = "listed"    // another entry stands for the same appointment
+	LeftMerged    LeftWhy = "merged"    // its patient was entered twice; another entry goes on
 )
 
 // Appointment is a booking that the record system has.

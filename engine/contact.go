@@ -74,6 +74,7 @@ type Contact struct {
 	Bad      Reason        `json:"bad,omitempty"`      // why the carrier says it does not work
 	BadAt    time.Time     `json:"bad_at,omitzero"`    // since when
 	Archived time.Time     `json:"archived,omitzero"`  // the front desk took it out of use
+	Proxy    ProxyID       `json:"proxy,omitempty"`    // whose address it is; "": the patient's own
 }
 
 // ConfirmWithin is how long a question for consent may be answered.
@@ -110,6 +111,14 @@ type Patient struct {
 	Source   string    `json:"source"`          // the record system's reference, for example "Patient/17"
 	Offered  []Mark    `json:"offered,omitempty"`
 	Sooner   *Sooner   `json:"sooner,omitempty"` // nil: no such consent
+	Proxies  []Proxy   `json:"proxies,omitempty"`
+	Notes    []Note    `json:"notes,omitempty"`
+	Edit     Edit      `json:"edit,omitzero"`
+	// Was are the patients that were merged into this one, and Sources what the record system calls them
+	// besides Source. Into is the patient that this one was merged into.
+	Was     []PatientID `json:"was,omitempty"`
+	Sources []string    `json:"sources,omitempty"`
+	Into    PatientID   `json:"into,omitempty"`
 }
 
 // Sooner is a patient's consent to be offered an earlier time for any appointment that the record

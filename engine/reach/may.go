@@ -34,7 +34,7 @@ func May(p engine.Patient, slotStart, now time.Time, zone *time.Location, pol en
 	if zone == nil {
 		zone = time.UTC
 	}
-	usable, consented := channels(p.Contacts)
+	usable, consented := channels(p.Reached())
 	switch {
 	case usable != (ways{}):
 	case consented:
