@@ -154,7 +154,7 @@ for (const theme of ['light', 'dark'] as const) {
       expect(await dialog.evaluate((d) => d.scrollWidth <= d.clientWidth)).toBe(true);
       await desk.keyboard.press('Escape');
       await expect(dialog).toHaveCount(0);
-      expect(new URL(desk.url()).hash).toBe('');
+      await expect.poll(() => new URL(desk.url()).hash).toBe('');
     });
   }
 }
