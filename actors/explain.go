@@ -108,7 +108,7 @@ func (w *waitlist) precise(e engine.Entry, o match.Obstacle) match.Obstacle {
 			return match.Claimed
 		case engine.Snoozed:
 			return match.Snoozed
-		case engine.Waiting, engine.Left:
+		case engine.Waiting, engine.Left, engine.Linking:
 		}
 	case match.NoConsent:
 		if slices.ContainsFunc(w.patients[e.Patient].value.Contacts, func(c engine.Contact) bool {

@@ -54,7 +54,7 @@ func (m *memory) Close() error {
 
 var kinds = []storage.Kind{
 	storage.KindSlot, storage.KindOffer, storage.KindEntry, storage.KindPatient, storage.KindSchedule, storage.KindSync,
-	storage.KindToken, storage.KindOptOut, storage.KindReply, storage.KindAccount, storage.KindSession, storage.KindMeta, storage.KindHL7, storage.KindUnread,
+	storage.KindToken, storage.KindOptOut, storage.KindReply, storage.KindAccount, storage.KindSession, storage.KindMeta, storage.KindHL7, storage.KindUnread, storage.KindJoin,
 }
 
 func invalid(what string) error { return engine.Errorf(engine.Invalid, "%s", what) }

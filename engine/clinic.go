@@ -25,7 +25,12 @@ type Clinic struct {
 	Policy        Policy         `json:"policy"`
 	Practitioners []Practitioner `json:"practitioners"`
 	Places        []Place        `json:"places"`
-	Wording       Wording        `json:"wording,omitempty"` // the texts that the clinic says in its own way
+	Wording       Wording        `json:"wording,omitempty"`  // the texts that the clinic says in its own way
+	Join          bool           `json:"join,omitempty"`     // people may put themselves on the list by a public link
+	Identity      bool           `json:"identity,omitempty"` // who opens a patient's link gives the date of birth first
+	// Still is how long nothing is heard of somebody before they are asked whether they are still looking;
+	// 0: nobody is asked.
+	Still time.Duration `json:"still,omitempty"`
 }
 
 // Wording is a clinic's own texts, by topic ("offer", "reply_help"), language and part ("sms",
@@ -78,6 +83,9 @@ const (
 	Claimed EntryStatus = "claimed" // said yes; the record system has not answered yet
 	Placed  EntryStatus = "placed"  // booked
 	Left    EntryStatus = "left"
+	// Linking is an entry that somebody made for themselves: nothing is offered before the front desk, or
+	// the record system, says who of the record system's patients they are.
+	Linking EntryStatus = "linking"
 )
 
 // Entry is one patient's wish on the waitlist (inscription).
@@ -105,6 +113,7 @@ type Entry struct {
 	Why           LeftWhy          `json:"why,omitempty"`     // why it left by itself
 	Until         time.Time        `json:"until,omitzero"`    // end of a snooze; zero: until somebody ends it
 	Edit          Edit             `json:"edit,omitzero"`
+	Quiet         bool             `json:"quiet,omitempty"` // snoozed because nobody answered whether they are still looking
 }
 
 // LeftWhy is why an entry left the list without anybody's doing. Package engine/waiting decides it.

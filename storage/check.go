@@ -36,6 +36,8 @@ func (k Kind) Number() (n byte, ok bool) {
 		return 13, true
 	case KindHL7:
 		return 14, true
+	case KindJoin:
+		return 15, true
 	}
 	return 0, false
 }

@@ -37,6 +37,7 @@ const (
 	KindMeta     Kind = "meta"
 	KindHL7      Kind = "hl7"    // what the messages of a record system came to
 	KindUnread   Kind = "unread" // replies that wait for the front desk
+	KindJoin     Kind = "join"   // who asked to join the list and has not shown that the contact is theirs
 )
 
 // Shared is the clinic of records that belong to no clinic.

@@ -382,7 +382,7 @@ func (p *place) testKinds() {
 	kinds := []storage.Kind{
 		storage.KindSlot, storage.KindOffer, storage.KindEntry, storage.KindPatient, storage.KindSchedule, storage.KindSync,
 		storage.KindToken, storage.KindOptOut, storage.KindReply, storage.KindAccount, storage.KindSession, storage.KindMeta,
-		storage.KindUnread, storage.KindHL7,
+		storage.KindUnread, storage.KindHL7, storage.KindJoin,
 	}
 	var b storage.Batch
 	for _, k := range kinds {

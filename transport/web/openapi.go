@@ -85,7 +85,7 @@ var choices = map[string][]any{
 		engine.DMEMalformed,
 	},
 	"Person.why":    {engine.LeftBooked, engine.LeftCancelled, engine.LeftPast, engine.LeftWithdrawn, engine.LeftListed},
-	"Person.status": {engine.Waiting, engine.Snoozed, engine.Claimed, engine.Placed, engine.Left},
+	"Person.status": {engine.Waiting, engine.Snoozed, engine.Claimed, engine.Placed, engine.Left, engine.Linking},
 	"Problem.code": {
 		engine.Invalid, engine.NotFound, engine.Conflict, engine.Forbidden, engine.Unsigned, engine.TooMany,
 		engine.Unavailable, engine.StorageFull, engine.Internal,

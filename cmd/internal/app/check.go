@@ -273,6 +273,10 @@ func (c *checker) clinic(at string, cl *ClinicConfig) {
 	}
 	c.oneOf(at+".lang", cl.Lang, string(engine.French), string(engine.English))
 	c.oneOf(at+".mode", cl.Mode, string(engine.Automatic), string(engine.Approval), string(engine.Shadow))
+	c.oneOf(at+".identity", cl.Identity, identityNone, identityBirth)
+	if cl.Still != 0 {
+		c.lasts(at+".still", cl.Still, 7*24*time.Hour, 730*24*time.Hour)
+	}
 	if cl.Contact != "" {
 		if _, err := mail.ParseAddress(cl.Contact); err != nil {
 			c.say(at+".contact", "is not a mail address.")

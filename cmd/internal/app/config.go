@@ -56,7 +56,10 @@ type ClinicConfig struct {
 	Lang          string               `yaml:"lang"`
 	Mode          string               `yaml:"mode"`
 	ShowDoctor    bool                 `yaml:"show_doctor"`
-	Contact       string               `yaml:"contact"` // e-mail of who is told that the record system fails
+	Join          bool                 `yaml:"join"`     // people may put themselves on the list by a public link
+	Identity      string               `yaml:"identity"` // what a patient's link asks first: none, birth_date
+	Still         Duration             `yaml:"still"`    // without a sign of life for so long, people are asked whether they are still looking; 0: never
+	Contact       string               `yaml:"contact"`  // e-mail of who is told that the record system fails
 	Policy        PolicyConfig         `yaml:"policy"`
 	Practitioners []PractitionerConfig `yaml:"practitioners"`
 	Places        []PlaceConfig        `yaml:"places"`
@@ -123,6 +126,7 @@ func (c *ClinicConfig) setDefaults() {
 	p := engine.DefaultPolicy()
 	*c = ClinicConfig{
 		Zone: "America/Toronto", Lang: string(engine.French), Mode: string(engine.Automatic),
+		Identity: identityNone, Still: Duration(60 * 24 * time.Hour),
 		Policy: PolicyConfig{
 			Strategy: string(p.Strategy), Size: p.Size, Every: Duration(p.Every), Accept: p.Accept, MaxAsked: p.MaxAsked,
 			Reminders: p.Reminders, Grace: Duration(p.Grace), Notice: Duration(p.Notice),
@@ -133,11 +137,18 @@ func (c *ClinicConfig) setDefaults() {
 	}
 }
 
+// What a patient's link may ask before it shows anything.
+const (
+	identityNone  = "none"
+	identityBirth = "birth_date"
+)
+
 // Clinic returns the clinic as the rest of Relais knows it.
 func (c *ClinicConfig) Clinic() engine.Clinic {
 	clinic := engine.Clinic{
 		ID: engine.ClinicID(c.ID), Name: c.Name, Address: c.Address, Phone: c.Phone, Zone: c.Zone,
 		Lang: engine.Lang(c.Lang), Mode: engine.Mode(c.Mode), ShowDoctor: c.ShowDoctor,
+		Join: c.Join, Identity: c.Identity == identityBirth, Still: time.Duration(c.Still),
 		Policy: c.Policy.Policy(),
 	}
 	for _, p := range c.Practitioners {

@@ -1046,7 +1046,7 @@ export interface components {
             slot?: string;
             specialty: string;
             /** @enum {string} */
-            status: "waiting" | "snoozed" | "claimed" | "placed" | "left";
+            status: "waiting" | "snoozed" | "claimed" | "placed" | "left" | "linking";
             /**
              * @description why it left the list by itself
              * @enum {string}

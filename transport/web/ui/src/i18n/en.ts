@@ -420,7 +420,7 @@ export const en: Catalogue = {
     noMatch: (q) => `Nobody matches “${q}”.`,
     failed: 'The list could not be read.',
     shown: (k) => n(k, 'person shown', 'people shown'),
-    status: { waiting: 'waiting', snoozed: 'snoozed', claimed: 'said yes', placed: 'placed', left: 'left' },
+    status: { waiting: 'waiting', snoozed: 'snoozed', claimed: 'said yes', placed: 'placed', left: 'left', linking: 'to link to the record' },
     since: (day) => `joined ${day}`,
     noConsent: 'no channel',
   },

@@ -420,7 +420,7 @@ export const fr = {
     noMatch: (q: string) => `Personne ne correspond à «\u00a0${q}\u00a0».`,
     failed: 'La liste n’a pas pu être lue.',
     shown: (k: number) => n(k, 'personne affichée', 'personnes affichées'),
-    status: { waiting: 'en attente', snoozed: 'en veille', claimed: 'a dit oui', placed: 'placé', left: 'parti' },
+    status: { waiting: 'en attente', snoozed: 'en veille', claimed: 'a dit oui', placed: 'placé', left: 'parti', linking: 'à relier au dossier' },
     since: (day: string) => `inscrit le ${day}`,
     noConsent: 'aucun canal',
   },
