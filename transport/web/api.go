@@ -17,6 +17,7 @@ import (
 type Me struct {
 	Account engine.UserID     `json:"account"`
 	Clinics []desk.ClinicInfo `json:"clinics" nullable:"false"`
+	Access  []Access          `json:"access" nullable:"false" doc:"what the account may do in each of the clinics"`
 	Sandbox bool              `json:"sandbox" doc:"the process is a demo with a pretend record system and pretend phones"`
 	Version string            `json:"version"`
 }
@@ -174,13 +175,14 @@ func newAPI(s *Server, mux *http.ServeMux) (*huma.OpenAPI, error) {
 	return api.OpenAPI(), finishSpec(api.OpenAPI())
 }
 
-// guard lets a call through when its session is good and its clinic is one of the account's. A
-// clinic of somebody else looks like one that does not exist.
+// guard lets a call through when its session is good and the account's role in the clinic is enough.
+// A clinic of somebody else looks like one that does not exist.
 func (s *Server) guard(hc huma.Context, next func(huma.Context)) {
 	ctx, cancel := context.WithTimeout(hc.Context(), callTimeout)
 	defer cancel()
 	hc = huma.WithContext(hc, ctx)
-	if len(hc.Operation().Security) == 0 {
+	need := needs[hc.Operation().OperationID]
+	if need == Public {
 		next(hc)
 		return
 	}
@@ -193,8 +195,11 @@ func (s *Server) guard(hc huma.Context, next func(huma.Context)) {
 	if renewed != nil {
 		http.SetCookie(w, renewed)
 	}
-	if c := hc.Param("clinic"); c != "" && !who.may(engine.ClinicID(c)) {
+	if c := engine.ClinicID(hc.Param("clinic")); c != "" && !who.may(c, Look) {
 		writeProblem(w, newProblem(engine.NotFound, "There is no such clinic."))
+		return
+	} else if need != Own && !who.may(c, need) {
+		writeProblem(w, newProblem(engine.Forbidden, "Your role in this clinic does not allow this; an administrator of the clinic can change it."))
 		return
 	}
 	next(huma.WithValue(hc, keyCaller, who))
@@ -239,13 +244,17 @@ func (s *Server) sessionCalls(api huma.API) {
 }
 
 func (s *Server) me(ctx context.Context, who *caller) Me {
-	return Me{Account: who.ID, Clinics: s.clinics(ctx, who), Sandbox: s.cfg.Sandbox, Version: s.cfg.Version}
+	me := Me{Account: who.ID, Clinics: s.clinics(ctx, who), Access: []Access{}, Sandbox: s.cfg.Sandbox, Version: s.cfg.Version}
+	for i := range me.Clinics {
+		me.Access = append(me.Access, who.access(me.Clinics[i].ID))
+	}
+	return me
 }
 
 func (s *Server) clinics(ctx context.Context, who *caller) []desk.ClinicInfo {
 	mine := []desk.ClinicInfo{}
 	for _, c := range s.cfg.Desk.Clinics(ctx) {
-		if who.may(c.ID) {
+		if who.may(c.ID, Look) {
 			mine = append(mine, c)
 		}
 	}

@@ -68,9 +68,11 @@ type Offers interface {
 
 // Account is somebody who signs in.
 type Account struct {
-	ID      engine.UserID     `json:"id"` // also the name to sign in with
-	Hash    string            `json:"hash"`
-	Clinics []engine.ClinicID `json:"clinics"` // may see and act on these
+	ID         engine.UserID            `json:"id"` // also the name to sign in with
+	Hash       string                   `json:"hash"`
+	Roles      map[engine.ClinicID]Role `json:"roles,omitempty"`
+	Everywhere Role                     `json:"everywhere,omitempty"` // in every clinic that Roles does not name
+	Clinics    []engine.ClinicID        `json:"clinics,omitempty"`    // of records written before there were roles: administrator of these
 }
 
 // Session is a sign-in. Its key is the digest of the cookie's secret.

@@ -100,8 +100,10 @@ func newAsset(name string, body []byte) (*asset, error) {
 	return a, nil
 }
 
-// pages are the addresses that the page shows by itself.
-var pages = map[string]bool{"/": true, "/login": true, "/demo": true, "/index.html": true}
+// pages are the addresses that the page shows by itself; those after the first line are in ui/src/pages.ts.
+var pages = map[string]bool{
+	"/": true, "/login": true, "/demo": true, "/index.html": true,
+}
 
 func (p *deskPage) handler(sandbox bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

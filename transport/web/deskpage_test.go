@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -104,5 +106,18 @@ func TestDeskPageThatWasNotBuilt(t *testing.T) {
 	}
 	if w := pageRequest(t, p, true, "/assets/x.js"); w.Code != 404 {
 		t.Errorf("%d", w.Code)
+	}
+}
+
+func TestEveryPageOfTheTableIsServed(t *testing.T) {
+	table, err := os.ReadFile("ui/src/pages.ts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := builtPage(t)
+	for _, m := range regexp.MustCompile(`path: '([^']*)'`).FindAllSubmatch(table, -1) {
+		if w := pageRequest(t, p, false, string(m[1])); w.Code != http.StatusOK {
+			t.Errorf("%s is in pages.ts; add it to pages in deskpage.go", m[1])
+		}
 	}
 }

@@ -249,7 +249,7 @@ func (h *hub) mayStay(ctx context.Context, c *client, checked map[string]*caller
 		}
 		checked[c.who.session] = who
 	}
-	return who != nil && who.may(c.clinic)
+	return who != nil && who.may(c.clinic, Look)
 }
 
 // calendar upgrades GET /ws/calendar?clinic=&epoch=&seq= to the live feed: text messages, each one
@@ -289,7 +289,7 @@ func (s *Server) calendar(w http.ResponseWriter, r *http.Request) {
 	s.feed.add(c)
 	// The reader has a goroutine of its own, so that this one's deep stack and request go free.
 	defer func() { go c.read() }()
-	if !who.may(clinic) {
+	if !who.may(clinic, Look) {
 		c.closeWith(CloseUnknown, "no such clinic")
 	} else if detach, err := s.cfg.Desk.Attach(ctx, clinic, epoch, seq, c); err != nil {
 		code, reason := websocket.StatusTryAgainLater, "try again later"

@@ -61,6 +61,8 @@ func encode(w io.Writer, v any) error { return json.NewEncoder(w).Encode(v) }
 
 // choices are the closed sets of the wire types, which Go's strings do not show to a schema.
 var choices = map[string][]any{
+	"Access.role":         {Operator, Clerk, Manager, Administrator},
+	"Access.may[]":        {Look, Work, Steer, Arrange},
 	"Delta.mode":          {engine.Automatic, engine.Approval, engine.Shadow},
 	"WouldPerson.channel": {engine.SMS, engine.Voice, engine.EmailMail},
 	"ClinicInfo.mode":     {engine.Automatic, engine.Approval, engine.Shadow},

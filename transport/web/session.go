@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"net/http"
 	"net/netip"
-	"slices"
 	"time"
 
 	"relais/engine"
@@ -31,8 +30,6 @@ type caller struct {
 	Account
 	session string // its key
 }
-
-func (c *caller) may(id engine.ClinicID) bool { return slices.Contains(c.Clinics, id) }
 
 func callerOf(ctx context.Context) *caller {
 	c, _ := ctx.Value(keyCaller).(*caller)

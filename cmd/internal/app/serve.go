@@ -192,19 +192,17 @@ func (p *program) start(ctx context.Context) error {
 	return p.ensureAccount(ctx)
 }
 
+// ensureAccount makes the account that the configuration names, and sees to it that it administers
+// every clinic: somebody must be able to let the others in.
 func (p *program) ensureAccount(ctx context.Context) error {
 	a := accounts{p.store}
 	id := engine.UserID(p.cfg.Account.ID)
-	var clinics []engine.ClinicID
-	for _, c := range p.cfg.Clinics {
-		clinics = append(clinics, engine.ClinicID(c.ID))
-	}
 	acc, err := a.Account(ctx, id)
 	if err == nil {
-		if slices.Equal(acc.Clinics, clinics) {
+		if acc.Everywhere == web.Administrator {
 			return nil
 		}
-		acc.Clinics = clinics
+		acc.Everywhere, acc.Roles, acc.Clinics = web.Administrator, nil, nil
 		return a.PutAccount(ctx, acc)
 	}
 	if engine.CodeOf(err) != engine.NotFound {
@@ -219,7 +217,7 @@ func (p *program) ensureAccount(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return a.PutAccount(ctx, web.Account{ID: id, Hash: hash, Clinics: clinics})
+	return a.PutAccount(ctx, web.Account{ID: id, Hash: hash, Everywhere: web.Administrator})
 }
 
 // stopWithin bounds a graceful stop.

@@ -345,7 +345,7 @@ const server = createServer(async (req, res) => {
     return done();
   }
   if (path.startsWith('/api/') && !signedIn(req)) return problem(401, 'unsigned', 'Sign in first.');
-  if (path === '/api/v1/me') return json({ account: 'accueil', clinics: [...clinics.values()].map((c) => c.info), sandbox: true, version: 'mock' });
+  if (path === '/api/v1/me') return json({ account: 'accueil', clinics: [...clinics.values()].map((c) => c.info), access: [...clinics.keys()].map((clinic) => ({ clinic, role: 'administrator', may: ['look', 'work', 'steer', 'arrange'] })), sandbox: true, version: 'mock' });
   let m = path.match(/^\/api\/v1\/clinics\/([^/]+)\/(.*)$/);
   if (m) {
     const c = clinics.get(m[1]);

@@ -1,6 +1,6 @@
 // Who is signed in.
 import { api, ApiError, onSignedOut } from './api';
-import type { Me } from './wire';
+import type { Me, Permission } from './wire';
 
 class Session {
   me: Me | undefined = $state.raw();
@@ -13,6 +13,11 @@ class Session {
 
   constructor() {
     onSignedOut(() => this.lost());
+  }
+
+  /** Whether the account may do something in a clinic. The server asks again; this only hides what it refuses. */
+  may(what: Permission, clinic: string | undefined): boolean {
+    return this.me?.access.some((a) => a.clinic === clinic && a.may.includes(what)) ?? false;
   }
 
   async load() {
