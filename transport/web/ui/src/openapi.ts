@@ -504,6 +504,12 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        Access: {
+            clinic: string;
+            may: ("look" | "work" | "steer" | "arrange")[];
+            /** @enum {string} */
+            role: "operator" | "clerk" | "manager" | "administrator";
+        };
         Action: {
             /** @enum {string} */
             action: "approve" | "pause" | "resume" | "send_now" | "withdraw" | "book" | "settle";
@@ -886,6 +892,8 @@ export interface components {
             was?: string;
         };
         Me: {
+            /** @description what the account may do in each of the clinics */
+            access: components["schemas"]["Access"][];
             account: string;
             clinics: components["schemas"]["ClinicInfo"][];
             /** @description the process is a demo with a pretend record system and pretend phones */
