@@ -68,12 +68,14 @@ func (a *dmeActor) nudged(c *system.Context) {
 }
 
 // restFor is how many times as long as the last look for changes took the next one waits at least: a record
-// system, or a process, that is slow because of too many looks is not asked for more of them. The rest is
-// at most restMost, well below the time after which nobody trusts what was not looked at.
+// system, or a process, that is slow because of too many looks is not asked for more of them. It waits no
+// longer than lets a change that just missed a look be seen by the end of the next within seenWithin.
 const (
-	restFor  = 4
-	restMost = health.MaxStale / 6
+	restFor    = 4
+	seenWithin = 4500 * time.Millisecond
 )
+
+func rest(took time.Duration) time.Duration { return min(restFor*took, seenWithin-2*took) }
 
 // poll is the longest time between two looks that work.
 func (a *dmeActor) poll() time.Duration { return cmp.Or(a.r.opt.Poll[a.c.ID], defaultPoll) }
@@ -89,7 +91,7 @@ func (a *dmeActor) schedule(c *system.Context) {
 	if a.cancel != nil {
 		a.cancel()
 	}
-	after := max(spread(a.poll()), min(restFor*a.took, restMost))
+	after := max(spread(a.poll()), rest(a.took))
 	if wait := time.Until(a.sync.Health.RetryAt); wait > after || (wait > 0 && a.sync.Health.Failures > 0) {
 		after = wait
 	} else if a.again {

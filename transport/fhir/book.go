@@ -145,7 +145,7 @@ func (c *Client) bookable(ctx context.Context, b engine.Booking) (resource, erro
 	if !there {
 		return resource{}, failure(engine.DMEConflict, "The slot is gone.")
 	}
-	v, err := view[slotView](slot)
+	v, err := viewSlot(slot)
 	if err != nil {
 		return resource{}, err
 	}
@@ -192,7 +192,7 @@ func (c *Client) liveOn(ctx context.Context, slotSource string) ([]engine.Appoin
 // write books the slot as it was read and returns the source of the appointment, when the server
 // says.
 func (c *Client) write(ctx context.Context, b engine.Booking, slot resource, can abilities) (string, error) {
-	v, err := view[slotView](slot)
+	v, err := viewSlot(slot)
 	if err != nil {
 		return "", err
 	}
@@ -337,7 +337,7 @@ func (c *Client) vacate(ctx context.Context, source string) error {
 	if err != nil || !there {
 		return err
 	}
-	v, err := view[slotView](slot)
+	v, err := viewSlot(slot)
 	if err != nil || v.Status != "busy" {
 		return err
 	}

@@ -79,7 +79,7 @@ func (c *Client) freedWith(ctx context.Context, f engine.AppointmentFact) ([]res
 		if !there {
 			continue
 		}
-		v, err := view[slotView](slot)
+		v, err := viewSlot(slot)
 		if err != nil {
 			return nil, err
 		}

@@ -84,9 +84,13 @@ type Client struct {
 	schedules map[string]schedule
 	known     *abilities // replaced, never written to; nil: nothing was learned yet
 	seen      map[string]sight
-	push      string // how the record system tells us of changes
-	missed    bool   // a notification was lost: the next look is a full one
-	window    span   // of the last Snapshot
+	push      string    // how the record system tells us of changes
+	missed    bool      // a notification was lost: the next look is a full one
+	window    span      // of the last Snapshot
+	furthest  time.Time // where the last slot starts that was shown
+	shown     time.Time // when it last showed slots or appointments at all
+	promised  time.Time // no change with an older stamp should show any more
+	late      bool      // one did
 }
 
 type span struct{ from, until time.Time }
@@ -248,12 +252,11 @@ func skewOf(date, sent, received time.Time) time.Duration {
 }
 
 func judge(status int, h http.Header, body []byte, now time.Time) error {
+	if status < 300 || status == http.StatusNotFound || status == http.StatusGone {
+		return nil
+	}
 	issue := issueCode(body)
 	switch {
-	case status == http.StatusNotFound, status == http.StatusGone:
-		return nil
-	case status < 300:
-		return nil
 	case status < 400:
 		return failure(engine.DMEMalformed, "The record system redirects elsewhere, which is not followed.")
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:

@@ -13,8 +13,10 @@ import (
 // resource is a resource as the server sent it, with what every resource has in common.
 type resource struct {
 	raw  json.RawMessage
-	Type string `json:"resourceType"`
-	ID   string `json:"id"`
+	slot *slotView        // of a Slot that a search found
+	appt *appointmentView // of an Appointment that a search found
+	Type string           `json:"resourceType"`
+	ID   string           `json:"id"`
 	Meta struct {
 		VersionID   string    `json:"versionId"`
 		LastUpdated time.Time `json:"lastUpdated"`
@@ -30,6 +32,45 @@ func readResource(raw []byte) (resource, error) {
 		return resource{}, failure(engine.DMEMalformed, "An answer of the record system is not a resource that can be read.")
 	}
 	return r, nil
+}
+
+// readFound reads what a search for a type found, in one pass: a look at a whole schedule is mostly this.
+func readFound(raw []byte, typ string) (resource, error) {
+	switch typ {
+	case "Slot":
+		var r struct {
+			resource
+			slotView
+		}
+		if json.Unmarshal(raw, &r) == nil && r.Type == typ {
+			r.resource.raw, r.slot = raw, &r.slotView
+			return r.resource, nil
+		}
+	case "Appointment":
+		var r struct {
+			resource
+			appointmentView
+		}
+		if json.Unmarshal(raw, &r) == nil && r.Type == typ {
+			r.resource.raw, r.appt = raw, &r.appointmentView
+			return r.resource, nil
+		}
+	}
+	return readResource(raw) // another type, or a field of the wrong shape: its reader says so
+}
+
+func viewSlot(r resource) (slotView, error) {
+	if r.slot != nil {
+		return *r.slot, nil
+	}
+	return view[slotView](r)
+}
+
+func viewAppointment(r resource) (appointmentView, error) {
+	if r.appt != nil {
+		return *r.appt, nil
+	}
+	return view[appointmentView](r)
 }
 
 // with returns the resource's JSON with some fields replaced, and those that are nil left out. Every other field stays byte for
@@ -171,7 +212,7 @@ func instant(s string) time.Time {
 // slotFact reduces a slot to what the rules use. A slot that cannot be understood is unknown,
 // which is not free; it does not spoil the others.
 func (c *Client) slotFact(r resource, schedules map[string]schedule) (engine.SlotFact, error) {
-	v, err := view[slotView](r)
+	v, err := viewSlot(r)
 	if err != nil {
 		return engine.SlotFact{}, err
 	}
@@ -224,7 +265,7 @@ func (c *Client) live(status string) bool {
 }
 
 func (c *Client) appointmentFact(r resource) (engine.AppointmentFact, error) {
-	v, err := view[appointmentView](r)
+	v, err := viewAppointment(r)
 	if err != nil {
 		return engine.AppointmentFact{}, err
 	}

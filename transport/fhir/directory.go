@@ -81,7 +81,7 @@ func (c *Client) schedulesOf(ctx context.Context, slots []resource) (map[string]
 }
 
 func (c *Client) scheduleOf(slot resource) string {
-	v, err := view[slotView](slot)
+	v, err := viewSlot(slot)
 	if err != nil {
 		return ""
 	}

@@ -79,7 +79,7 @@ func detail(err error) string {
 }
 
 func (k *checker) atomic(ctx context.Context, slot resource) (engine.Verdict, string) {
-	v, err := view[slotView](slot)
+	v, err := viewSlot(slot)
 	if err != nil {
 		return wrong(err)
 	}

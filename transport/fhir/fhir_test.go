@@ -331,12 +331,12 @@ func TestFaults(t *testing.T) {
 	if err := w.dme.SetFault("rosemont", "empty"); err != nil {
 		t.Fatal(err)
 	}
+	t.Run("empty changes", func(t *testing.T) { wantFault(t, looks["changes"](), engine.DMEMalformed) })
 	m := schedule.New()
 	m.Load(schedule.Fact{Slot: &engine.SlotFact{Source: "Slot/1", Status: engine.SlotFree, Start: now.Add(time.Hour), End: now.Add(2 * time.Hour)}})
 	if r := m.Apply(snapshot(t, c), now); r.Implausible == "" {
 		t.Fatal("an empty schedule was believed")
 	}
-	t.Run("empty changes", func(t *testing.T) { wantFault(t, looks["changes"](), engine.DMEMalformed) })
 }
 
 // TestNothingNew looks again where the newest resource was deleted, and where there never was one.

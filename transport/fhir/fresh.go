@@ -37,6 +37,7 @@ func (c *Client) note(source string, updated time.Time) (stale bool) {
 	if ok && updated.Equal(before.updated) {
 		return false // at stays when this state was first seen
 	}
+	c.late = c.late || ok && updated.Before(c.promised)
 	c.seen[source] = sight{updated, now}
 	return false
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"relais/engine"
@@ -25,9 +24,8 @@ func (c *Client) Changes(ctx context.Context, cursor string) (engine.Observation
 	}
 	from := c.cfg.Now().Add(-firstReach)
 	var since time.Time
-	at, guessed := strings.CutPrefix(cursor, guess)
 	if cursor != "" {
-		t, err := time.Parse(time.RFC3339Nano, at)
+		t, err := time.Parse(time.RFC3339Nano, cursor)
 		if err != nil {
 			return engine.Observation{}, failure(engine.DMERejected, "The place where the last look ended cannot be read.")
 		}
@@ -40,21 +38,26 @@ func (c *Client) Changes(ctx context.Context, cursor string) (engine.Observation
 	if err != nil {
 		return engine.Observation{}, err
 	}
-	if cursor != "" && !guessed && len(slots.list)+len(appts.list) == 0 {
-		if err := c.notEmptied(ctx); err != nil {
-			return engine.Observation{}, err
-		}
+	if err := c.notEmptied(ctx, slots, appts); err != nil {
+		return engine.Observation{}, err
 	}
 	obs, err := c.observe(ctx, slots, appts)
 	if err != nil {
 		return engine.Observation{}, err
 	}
-	obs.Cursor = cursor
-	if mark := watermark(slots, appts); mark.After(since) {
-		obs.Cursor = mark.UTC().Format(time.RFC3339Nano)
-	} else if cursor == "" {
-		obs.Cursor = guess + from.UTC().Format(time.RFC3339Nano)
+	c.mu.Lock()
+	c.furthest = furthest(c.furthest, obs.Slots)
+	c.mu.Unlock()
+	if cursor == "" {
+		since = from
 	}
+	if mark := c.watermark(slots, appts); mark.After(since) {
+		since = mark
+	}
+	c.mu.Lock()
+	c.promised = since.Add(-c.cfg.Overlap)
+	c.mu.Unlock()
+	obs.Cursor = since.UTC().Format(time.RFC3339Nano)
 	return obs, nil
 }
 
@@ -75,14 +78,24 @@ func (c *Client) whole(ctx context.Context) (obs engine.Observation, done bool, 
 	return obs, true, err
 }
 
-// guess marks a cursor at which no resource was seen.
-const guess = "~"
+// emptyEvery is how often a record system that shows no changes is asked whether it still shows anything.
+const emptyEvery = 5 * time.Second
 
-// notEmptied is asked when not even the resource that set the cursor shows any more. One resource
-// may have been deleted; a record system without any slot ahead has lost what it showed before.
-func (c *Client) notEmptied(ctx context.Context) error {
+// notEmptied is asked where a look for changes found nothing: that is what a quiet clinic shows, and one that
+// has lost its schedule. One with slots ahead is asked for any of them now and then.
+func (c *Client) notEmptied(ctx context.Context, slots, appts found) error {
+	now := c.cfg.Now()
+	c.mu.Lock()
+	if len(slots.list)+len(appts.list) > 0 {
+		c.shown = now
+	}
+	ask := c.furthest.After(now) && now.Sub(c.shown) >= emptyEvery
+	c.mu.Unlock()
+	if !ask {
+		return nil
+	}
 	answer, err := c.do(ctx, call{method: http.MethodGet, path: "Slot", query: url.Values{
-		"start": {"ge" + stamp(c.cfg.Now())}, "_count": {"1"},
+		"start": {"ge" + stamp(now)}, "_count": {"1"},
 	}})
 	if err != nil {
 		return looked(err)
@@ -97,7 +110,20 @@ func (c *Client) notEmptied(ctx context.Context) error {
 	if len(b.Entry) == 0 {
 		return failure(engine.DMEMalformed, "The record system shows nothing of what it showed before.")
 	}
+	c.mu.Lock()
+	c.shown = now
+	c.mu.Unlock()
 	return nil
+}
+
+// furthest is the start of the last slot.
+func furthest(last time.Time, slots []engine.SlotFact) time.Time {
+	for _, s := range slots {
+		if s.Start.After(last) {
+			last = s.Start
+		}
+	}
+	return last
 }
 
 // Snapshot returns every slot and appointment that starts in [from, until). It fails unless every
@@ -139,12 +165,15 @@ func (c *Client) snapshot(ctx context.Context, from, until time.Time, window fun
 	if err != nil {
 		return engine.Observation{}, err
 	}
-	mark := watermark(slots, appts)
+	c.mu.Lock()
+	c.furthest = furthest(time.Time{}, obs.Slots)
+	c.mu.Unlock()
+	mark := c.watermark(slots, appts)
+	if mark.IsZero() {
+		mark = c.cfg.Now().Add(-firstReach)
+	}
 	obs.Complete, obs.From, obs.Until = true, from, until
 	obs.Cursor = mark.UTC().Format(time.RFC3339Nano)
-	if mark.IsZero() {
-		obs.Cursor = guess + c.cfg.Now().Add(-firstReach).UTC().Format(time.RFC3339Nano)
-	}
 	return obs, nil
 }
 
@@ -182,9 +211,14 @@ func (c *Client) both(ctx context.Context, ofSlots, ofAppts url.Values) (slots, 
 	return slots, appts, looked(err)
 }
 
+// settled is how much later than its stamp a change may show, or a server's Date be.
+const settled = time.Minute
+
 // watermark is up to where everything was seen, by the clock that stamps the resources. The Date
-// of the first answer holds it back: what was written after that may have been missed.
-func watermark(slots, appts found) time.Time {
+// of the first answer holds it back: what was written after that may have been missed. It also
+// carries it on, so that a clinic in which nothing happens is not read again for what it last wrote;
+// not on a server whose stamps were seen to lag more than settled behind its Date.
+func (c *Client) watermark(slots, appts found) time.Time {
 	mark := slots.newest
 	if slots.date.IsZero() {
 		return mark // only what came first is sure to have been seen in whole
@@ -194,6 +228,11 @@ func watermark(slots, appts found) time.Time {
 	}
 	if slots.date.Before(mark) {
 		mark = slots.date
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if old := slots.date.Add(-settled); !c.late && old.After(mark) {
+		mark = old
 	}
 	return mark
 }

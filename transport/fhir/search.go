@@ -75,7 +75,7 @@ func (f *found) take(b bundle, typ string, place map[string]int) error {
 		if e.Search != nil && e.Search.Mode == "outcome" {
 			continue
 		}
-		r, err := readResource(e.Resource)
+		r, err := readFound(e.Resource, typ)
 		if err != nil {
 			return err
 		}

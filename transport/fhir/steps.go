@@ -54,7 +54,7 @@ func (r resource) marked(status, mark string) (json.RawMessage, error) {
 // record system refuses the appointment, the hold is taken back. After an unknown outcome the hold
 // stays: the next try finds it, and the appointment if there is one.
 func (c *Client) writeInSteps(ctx context.Context, b engine.Booking, slot resource, appointment []byte) (string, error) {
-	v, err := view[slotView](slot)
+	v, err := viewSlot(slot)
 	if err != nil {
 		return "", err
 	}
@@ -110,7 +110,7 @@ func (c *Client) unmark(ctx context.Context, source, mark, status string) error 
 		if err != nil || !there {
 			return err
 		}
-		v, err := view[slotView](slot)
+		v, err := viewSlot(slot)
 		if err != nil || v.held() != mark {
 			return err
 		}

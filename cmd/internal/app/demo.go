@@ -39,30 +39,33 @@ func runDemo(ctx context.Context, opt DemoOptions, out io.Writer) error {
 		return err
 	}
 	defer world.close()
-	base := "http://" + publicHost(opt.Addr, listen.Addr())
-	cfg := world.config(opt, base)
+	cfg := world.config(opt, "http://"+publicHost(opt.Addr, listen.Addr()))
+	return world.play(ctx, cfg, listen, log, out)
+}
 
+// play runs Relais in a world until ctx ends.
+func (w *world) play(ctx context.Context, cfg Config, listen net.Listener, log *slog.Logger, out io.Writer) error {
 	p, err := assemble(ctx, cfg, log, true)
 	if err != nil {
 		return err
 	}
 	defer p.close()
-	p.web.Mount("/sandbox/api/mail/", sandbox.MailHandler(world.mailbox))
-	p.web.Mount("/sandbox/api/", sandbox.Handler(world.wall, world.carrier, world.dme))
-	p.stopping = append(p.stopping, world.wall.DropWatchers)
+	p.web.Mount("/sandbox/api/mail/", sandbox.MailHandler(w.mailbox))
+	p.web.Mount("/sandbox/api/", sandbox.Handler(w.wall, w.carrier, w.dme))
+	p.stopping = append(p.stopping, w.wall.DropWatchers)
 	if err := p.start(ctx); err != nil {
 		return err
 	}
-	if err := world.enrol(ctx, p); err != nil {
+	if err := w.enrol(ctx, p); err != nil {
 		return err
 	}
-	world.mailbox.SetRoute(p.inbound.Addr().String())
-	world.carrier.SetSmsURL(base + "/hooks/twilio/sms")
-	world.dme.SetTrickle(!opt.Quiet)
-	go world.dme.Trickle(ctx, trickleEvery)
-	go world.extend(ctx)
+	w.mailbox.SetRoute(p.inbound.Addr().String())
+	w.carrier.SetSmsURL(cfg.PublicURL + "/hooks/twilio/sms")
+	w.dme.SetTrickle(!w.opt.Quiet)
+	go w.dme.Trickle(ctx, trickleEvery)
+	go w.extend(ctx)
 
-	if err := announce(out, opt, base, cfg.Account.ID, p.password); err != nil {
+	if err := announce(out, w.opt, cfg.PublicURL, cfg.Account.ID, p.password); err != nil {
 		return err
 	}
 	return p.serve(ctx, listen)

@@ -17,61 +17,109 @@ func TestFaults(t *testing.T) {
 	for _, fault := range sandbox.Faults {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
-			const clinic = "dermatologie"
 			p := demo(t, dataDir(t), nil, "--wave-every", "1h")
-			p.healthy(clinic)
-			p.healthy("famille")
-			_, claimed, who := p.open(clinic, engine.SMS, 1)
-			_, gone, _ := p.open(clinic, engine.SMS, 1)
-
-			p.fault(clinic, fault)
-			p.status(clinic, "suspended")
-			if p.metric("relais_dme_status", `clinic="`+clinic+`"`, `status="suspended"`) != 1 {
-				t.Error("relais_dme_status does not say suspended")
-			}
-			if p.metric("relais_suspensions_total", `clinic="`+clinic+`"`) != 1 {
-				t.Error("relais_suspensions_total did not rise")
-			}
-			eventually(t, "an open slot shows as suspended", func() bool { return p.card(clinic, string(gone.ID)).State == desk.Suspended })
-			calendar := p.calendar(clinic)
-			if h := calendar.Health; h.Detail == "" || h.Fault == "" {
-				t.Errorf("the calendar does not say what is wrong: %+v", h)
-			}
-
-			// A cancellation, a booking by phone at the clinic, and a yes, while nothing is known.
-			before := p.offers()
-			freed := p.cancel(clinic, 5)
-			for _, a := range p.record(clinic).Appointments {
-				if a.Start.Equal(gone.Start) && a.Practitioner == string(gone.Practitioner) {
-					p.must(204, "POST", "/sandbox/api/dme/"+clinic+"/slots/"+a.Slot+"/book", struct{}{}, nil)
-				}
-			}
-			p.text(who[0].ID, "OUI")
-			if fault != "empty" && fault != "skewed" { // those still take bookings, and say so
-				p.told(who[0].ID, "Nous finalisons")
-				if s := p.card(clinic, string(claimed.ID)).State; s != desk.Claimed {
-					t.Errorf("the slot somebody said yes to is %s", s)
-				}
-			}
-			p.open("famille", engine.SMS, 1) // the other clinic goes on
-			if n := p.offers(); n[clinic] != before[clinic] {
-				t.Errorf("%v offers left while suspended", n[clinic]-before[clinic])
-			}
-
-			p.fault(clinic, "")
-			eventually(t, "a look by hand ends the suspension", func() bool { // the next look by itself may be half a minute away
-				p.must(http.StatusOK, "POST", "/api/v1/clinics/"+clinic+"/check", struct{}{}, nil)
-				return string(p.calendar(clinic).Health.Status) == "healthy"
-			})
-			eventually(t, "the yes is booked", func() bool { return p.card(clinic, string(claimed.ID)).State == desk.Confirmed })
-			p.told(who[0].ID, "c'est confirmé")
-			eventually(t, "the slot that was booked meanwhile is closed", func() bool {
-				s := p.card(clinic, string(gone.ID)).State
-				return s != desk.Offered && s != desk.Suspended && s != desk.Freed
-			})
-			card := p.opened(clinic, freed)
-			eventually(t, "the slot freed meanwhile is offered", func() bool { return p.card(clinic, string(card.ID)).Asked > 0 })
+			p.through(func() { p.fault(faulty, fault) }, func() { p.fault(faulty, "") }, fault == "empty" || fault == "skewed")
 		})
+	}
+}
+
+const faulty = "dermatologie"
+
+// through breaks a clinic's record system while slots are offered, and heals it: nothing leaves in between,
+// and nothing is lost or doubled after. takes says that it takes bookings while it is broken.
+func (p *process) through(sicken, heal func(), takes bool) {
+	t := p.t
+	t.Helper()
+	const clinic = faulty
+	p.healthy(clinic)
+	p.healthy("famille")
+	mine, claimed, who := p.open(clinic, engine.SMS, 1)
+	_, gone, _ := p.open(clinic, engine.SMS, 1)
+
+	sicken()
+	p.status(clinic, "suspended")
+	if p.metric("relais_dme_status", `clinic="`+clinic+`"`, `status="suspended"`) != 1 {
+		t.Error("relais_dme_status does not say suspended")
+	}
+	if p.metric("relais_suspensions_total", `clinic="`+clinic+`"`) != 1 {
+		t.Error("relais_suspensions_total did not rise")
+	}
+	eventually(t, "an open slot shows as suspended", func() bool { return p.card(clinic, string(gone.ID)).State == desk.Suspended })
+	calendar := p.calendar(clinic)
+	if h := calendar.Health; h.Detail == "" || h.Fault == "" {
+		t.Errorf("the calendar does not say what is wrong: %+v", h)
+	}
+
+	// A cancellation, a booking by phone at the clinic, and a yes, while nothing is known.
+	before := p.offers()
+	freed := p.cancel(clinic, 5)
+	for _, a := range p.record(clinic).Appointments {
+		if a.Start.Equal(gone.Start) && a.Practitioner == string(gone.Practitioner) {
+			p.must(204, "POST", "/sandbox/api/dme/"+clinic+"/slots/"+a.Slot+"/book", struct{}{}, nil)
+		}
+	}
+	p.text(who[0].ID, "OUI")
+	if !takes { // those that do say so
+		p.told(who[0].ID, "Nous finalisons")
+		if s := p.card(clinic, string(claimed.ID)).State; s != desk.Claimed {
+			t.Errorf("the slot somebody said yes to is %s", s)
+		}
+	}
+	p.open("famille", engine.SMS, 1) // the other clinic goes on
+	if n := p.offers(); n[clinic] != before[clinic] {
+		t.Errorf("%v offers left while suspended", n[clinic]-before[clinic])
+	}
+
+	heal()
+	eventually(t, "a look by hand ends the suspension", func() bool { // the next look by itself may be half a minute away
+		p.must(http.StatusOK, "POST", "/api/v1/clinics/"+clinic+"/check", struct{}{}, nil)
+		return string(p.calendar(clinic).Health.Status) == "healthy"
+	})
+	eventually(t, "the yes is booked", func() bool { return p.card(clinic, string(claimed.ID)).State == desk.Confirmed })
+	p.told(who[0].ID, "c'est confirmé")
+	eventually(t, "the slot that was booked meanwhile is closed", func() bool { return p.over(gone) })
+	card := p.opened(clinic, freed)
+	eventually(t, "the slot freed meanwhile is offered", func() bool { return p.card(clinic, string(card.ID)).Asked > 0 })
+	p.once(mine.Slot)
+}
+
+// over says that a slot of the faulty clinic is neither offered nor won.
+func (p *process) over(c desk.Card) bool {
+	p.t.Helper()
+	switch p.card(faulty, string(c.ID)).State {
+	case desk.Offered, desk.Suspended, desk.Freed, desk.Claimed, desk.Confirmed:
+		return false
+	}
+	return true
+}
+
+// once holds that the record system has one booking of ours on a slot, and that nobody was offered a slot
+// twice.
+func (p *process) once(slot string) {
+	p.t.Helper()
+	ours := 0
+	for _, a := range p.record(faulty).Appointments {
+		if a.Slot == slot && a.Status == "booked" && a.Relais {
+			ours++
+		}
+	}
+	if ours != 1 {
+		p.t.Errorf("%d bookings of ours on the slot", ours)
+	}
+	for id := range p.cards(faulty) {
+		asked := map[string]int{}
+		for _, a := range p.detail(faulty, id).Asked {
+			asked[a.Patient]++
+			texts := 0
+			for _, d := range a.Deliveries {
+				if d.Kind == engine.MsgOffer && d.Channel == engine.SMS {
+					texts++
+				}
+			}
+			if asked[a.Patient] > 1 || texts > 1 {
+				p.t.Errorf("somebody has %d offers and %d texts for the same slot", asked[a.Patient], texts)
+			}
+		}
 	}
 }
 
