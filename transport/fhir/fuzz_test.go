@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -81,6 +82,35 @@ func lookAt(t *testing.T, answer string) {
 			t.Fatal("booked out of nothing")
 		}
 	}
+}
+
+// Read in one pass or in two, a resource says the same.
+func FuzzFound(f *testing.F) {
+	f.Add(`{"resourceType":"Slot","id":"1","meta":{"versionId":"3","lastUpdated":"2026-11-20T10:00:00.000Z"},"status":"free","schedule":{"reference":"Schedule/1"},"specialty":[{"coding":[{"code":"x"}]}]}`)
+	f.Add(`{"resourceType":"Appointment","id":"1","status":"booked","slot":[{"reference":"Slot/1"}],"participant":[{"actor":{"reference":"Patient/1"}}]}`)
+	f.Add(`{"resourceType":"Slot","status":3}`)
+	f.Fuzz(func(t *testing.T, raw string) {
+		for _, typ := range []string{"Slot", "Appointment"} {
+			one, err := readFound([]byte(raw), typ)
+			two, want := readResource([]byte(raw))
+			if (err == nil) != (want == nil) {
+				t.Fatalf("%v, in two passes %v", err, want)
+			}
+			if err != nil {
+				continue
+			}
+			slot, appt := one.slot, one.appt
+			if one.slot, one.appt = nil, nil; !reflect.DeepEqual(one, two) {
+				t.Fatalf("%+v, in two passes %+v", one, two)
+			}
+			if v, err := view[slotView](two); slot != nil && (err != nil || !reflect.DeepEqual(*slot, v)) {
+				t.Fatalf("%+v, in two passes %+v, %v", *slot, v, err)
+			}
+			if v, err := view[appointmentView](two); appt != nil && (err != nil || !reflect.DeepEqual(*appt, v)) {
+				t.Fatalf("%+v, in two passes %+v, %v", *appt, v, err)
+			}
+		}
+	})
 }
 
 // What is not edited comes back as it was sent, digit by digit.

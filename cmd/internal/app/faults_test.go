@@ -2,6 +2,7 @@ package app
 
 import (
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -86,11 +87,7 @@ func (p *process) through(sicken, heal func(), takes bool) {
 // over says that a slot of the faulty clinic is neither offered nor won.
 func (p *process) over(c desk.Card) bool {
 	p.t.Helper()
-	switch p.card(faulty, string(c.ID)).State {
-	case desk.Offered, desk.Suspended, desk.Freed, desk.Claimed, desk.Confirmed:
-		return false
-	}
-	return true
+	return !slices.Contains([]desk.State{desk.Offered, desk.Suspended, desk.Freed, desk.Claimed, desk.Confirmed}, p.card(faulty, string(c.ID)).State)
 }
 
 // once holds that the record system has one booking of ours on a slot, and that nobody was offered a slot
