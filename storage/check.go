@@ -42,6 +42,16 @@ func (k Kind) Number() (n byte, ok bool) {
 	return 0, false
 }
 
+// KindOf is the kind with a number.
+func KindOf(n byte) (k Kind, ok bool) {
+	for _, k := range Kinds() {
+		if have, _ := k.Number(); have == n {
+			return k, true
+		}
+	}
+	return "", false
+}
+
 // Check holds a batch against the limits, and returns its bytes of data. It does not look for a
 // record that is named twice. Errors are engine.Invalid and quote nothing: a wrong subject may
 // hold anything.

@@ -40,6 +40,14 @@ const (
 	KindJoin     Kind = "join"   // who asked to join the list and has not shown that the contact is theirs
 )
 
+// Kinds returns all kinds.
+func Kinds() []Kind {
+	return []Kind{
+		KindSlot, KindOffer, KindEntry, KindPatient, KindSchedule, KindSync, KindToken, KindOptOut, KindReply,
+		KindAccount, KindSession, KindMeta, KindUnread, KindHL7, KindJoin,
+	}
+}
+
 // Shared is the clinic of records that belong to no clinic.
 const Shared engine.ClinicID = ""
 

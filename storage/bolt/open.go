@@ -103,7 +103,7 @@ func syncDir(dir string) {
 }
 
 func openPrepared(path string, s *seal.Sealer) (*bbolt.DB, error) {
-	db, err := openFile(path)
+	db, err := openFile(path, false)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +119,7 @@ func unreadable(path string) error {
 }
 
 // openFile opens the database. Damage can make it panic, or touch pages the file does not have.
-func openFile(path string) (db *bbolt.DB, err error) {
+func openFile(path string, readOnly bool) (db *bbolt.DB, err error) {
 	var file *os.File
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -129,7 +129,8 @@ func openFile(path string) (db *bbolt.DB, err error) {
 		}
 	}()
 	db, err = bbolt.Open(path, 0o600, &bbolt.Options{
-		Timeout: lockWait,
+		Timeout:  lockWait,
+		ReadOnly: readOnly,
 		// The free list is written with each commit: finding it again by reading the whole file
 		// takes seconds for some gigabytes, at each start and after each failed commit.
 		NoFreelistSync:  false,

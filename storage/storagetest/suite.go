@@ -379,11 +379,7 @@ func (p *place) testScanPaging() {
 
 func (p *place) testKinds() {
 	t := p.t
-	kinds := []storage.Kind{
-		storage.KindSlot, storage.KindOffer, storage.KindEntry, storage.KindPatient, storage.KindSchedule, storage.KindSync,
-		storage.KindToken, storage.KindOptOut, storage.KindReply, storage.KindAccount, storage.KindSession, storage.KindMeta,
-		storage.KindUnread, storage.KindHL7, storage.KindJoin,
-	}
+	kinds := storage.Kinds()
 	var b storage.Batch
 	for _, k := range kinds {
 		b.Puts = append(b.Puts, put(storage.Key{Clinic: "north", Kind: k, ID: "a"}, 0, string(k)))

@@ -190,6 +190,7 @@ func (c *checker) config(cfg *Config) {
 		c.say("data", "is empty; name the directory where Relais keeps its data.")
 	}
 	c.keyFile(cfg)
+	c.backup(&cfg.Backup, cfg.Data)
 	c.oneOf("log.level", cfg.Log.Level, "debug", "info", "warn", "error")
 	c.oneOf("log.format", cfg.Log.Format, "text", "json")
 	if !userID.MatchString(cfg.Account.ID) {

@@ -22,6 +22,7 @@ type Config struct {
 	Log            LogConfig        `yaml:"log"`
 	Account        AccountConfig    `yaml:"account"`
 	Limits         LimitsConfig     `yaml:"limits"`
+	Backup         BackupConfig     `yaml:"backup"`
 	Twilio         *TwilioConfig    `yaml:"twilio"`        // nil: no texts and no calls
 	TwilioSecond   *TwilioConfig    `yaml:"twilio_second"` // takes over while the first fails; nil: nobody does
 	Mail           *MailConfig      `yaml:"mail"`          // nil: no mail
@@ -116,6 +117,7 @@ func DefaultConfig() Config {
 		Log:       LogConfig{Level: "info", Format: "text"},
 		Account:   AccountConfig{ID: "desk"},
 		Limits:    LimitsConfig{FeedClients: 2000},
+		Backup:    BackupConfig{Every: Duration(24 * time.Hour), Keep: 14},
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 // carries personal data.
 type metrics struct {
 	registry     *prometheus.Registry
+	backups      *backupMetrics
 	detection    *prometheus.HistogramVec
 	firstMessage *prometheus.HistogramVec
 	fill         *prometheus.HistogramVec
@@ -131,6 +132,7 @@ func newMetrics() *metrics {
 		m.duplicates.WithLabelValues(string(ch))
 		m.leftLate.WithLabelValues(string(ch))
 	}
+	m.backups = newBackupMetrics(registry)
 	m.refused.WithLabelValues("twilio")
 	m.refused.WithLabelValues("fhir")
 	return m

@@ -84,6 +84,7 @@ type program struct {
 	stopping []func() // called when the server stops, to end what streams
 	password string   // of the account that was just made
 
+	backups   *backups
 	addresses *mail.Addresses // of bounces and replies; nil: mail does not come in
 }
 
@@ -98,6 +99,7 @@ func assemble(ctx context.Context, cfg Config, log *slog.Logger, sandbox bool) (
 	if err := p.openStore(); err != nil {
 		return p, err
 	}
+	p.backups = newBackups(p)
 	opt := actors.Options{
 		Store:   p.store,
 		Links:   links(cfg.PublicURL),
@@ -189,6 +191,8 @@ func (p *program) start(ctx context.Context) error {
 	if err := p.listenHL7(ctx); err != nil {
 		return err
 	}
+	p.listenControl(ctx)
+	p.startBackups(ctx)
 	return p.ensureAccount(ctx)
 }
 
