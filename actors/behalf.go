@@ -37,7 +37,7 @@ func (r *Relais) onBehalf(ctx context.Context, c *clinic, key string, in desk.Un
 	}
 	switch {
 	case !ok:
-		return desk.UnreadOutcome{}, engine.Errorf(engine.NotFound, "this message was settled already")
+		return desk.UnreadOutcome{}, r.settledBy(ctx, c, in.ID)
 	case u.version != in.Revision:
 		return desk.UnreadOutcome{}, engine.Errorf(engine.Conflict, "the person wrote more meanwhile; read it first")
 	case u.value.Offer == "":

@@ -76,6 +76,9 @@ func (a *clinicActor) Receive(c *system.Context, msg any) {
 		c.After(time.Second, m.order)
 	case begin:
 		c.After(tidyFirst, tidy{})
+		a.wakeUp(c)
+	case alarm:
+		a.wakeUp(c)
 	case tidy:
 		a.tidy(c)
 	case learnedFrom:

@@ -185,7 +185,9 @@ func (a *dmeActor) known() []knownOf {
 			delete(a.hungry, id)
 			continue
 		}
-		by[k.Patient.Source] = append(by[k.Patient.Source], len(list))
+		for _, s := range append([]string{k.Patient.Source}, k.Patient.Sources...) {
+			by[s] = append(by[s], len(list))
+		}
 		list = append(list, k)
 	}
 	delete(by, "")
@@ -315,6 +317,7 @@ func (w *waitlist) forget(ids []engine.EntryID) {
 		w.of[e.Patient] = slices.DeleteFunc(w.of[e.Patient], is)
 		w.clinics[e.Clinic] = slices.DeleteFunc(w.clinics[e.Clinic], is)
 		delete(w.tied[e.Clinic], id)
+		delete(w.snoozed[e.Clinic], id)
 		delete(w.entries, id)
 		w.index.Remove(id)
 	}

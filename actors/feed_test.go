@@ -319,7 +319,7 @@ func TestSoonerAtTheDesk(t *testing.T) {
 		if len(rec.Entries) != 2 || i < 0 || !rec.Entries[i].Current.Equal(monday.Add(7*time.Hour)) {
 			t.Fatalf("%+v", rec.Entries)
 		}
-		people, err := w.Waitlist(ctx, "a", "", "", 10)
+		people, err := w.Waitlist(ctx, "a", "", 10)
 		if err != nil || !slices.ContainsFunc(people, func(p desk.Person) bool { return p.Auto && p.Status == engine.Waiting }) {
 			t.Errorf("%+v, %v", people, err)
 		}

@@ -230,15 +230,12 @@ func (r *Relais) carriedOut(ctx context.Context, c *clinic, sid engine.SlotID, k
 	return r.cardOf(c, s), true, err
 }
 
-// Waitlist lists a clinic's entries whose patient's name contains search, by identifier.
-func (r *Relais) Waitlist(_ context.Context, id engine.ClinicID, search string, after engine.EntryID, limit int) ([]desk.Person, error) {
+// Waitlist lists a clinic's entries by identifier.
+func (r *Relais) Waitlist(_ context.Context, id engine.ClinicID, after engine.EntryID, limit int) ([]desk.Person, error) {
 	if _, err := r.clinic(id); err != nil {
 		return nil, err
 	}
-	search = strings.ToLower(strings.TrimSpace(search))
-	entries := r.waitlist.list(id, func(e engine.Entry, p engine.Patient) bool {
-		return e.ID > after && strings.Contains(strings.ToLower(p.Given+" "+p.Family), search)
-	})
+	entries := r.waitlist.list(id, func(e engine.Entry, _ engine.Patient) bool { return e.ID > after })
 	people := []desk.Person{}
 	for _, e := range entries[:min(limit, len(entries))] {
 		people = append(people, r.person(e))
@@ -251,11 +248,18 @@ func (r *Relais) person(e engine.Entry) desk.Person {
 	d := desk.Person{
 		Entry: e.ID, Patient: e.Patient, Name: p.Given + " " + p.Family, Status: e.Status, Specialty: e.Specialty, Class: e.Class,
 		Joined: e.Joined, Slot: e.Slot, Offered: len(p.Offered), Channels: []engine.Channel{}, Auto: e.Auto, Why: e.Why,
+		Revision: e.Edit.N, Edited: editedBy(e.Edit), Until: when(e.Until), Notes: len(p.Notes),
+	}
+	for i, x := range p.Answering() {
+		if i > 0 {
+			d.Proxy += ", "
+		}
+		d.Proxy += x.Name
 	}
 	if e.Current != nil {
 		d.Current = when(e.Current.Start)
 	}
-	for _, c := range p.Contacts {
+	for _, c := range p.Reached() {
 		if c.Usable() && !slices.Contains(d.Channels, c.Channel) {
 			d.Channels = append(d.Channels, c.Channel)
 		}
@@ -264,7 +268,7 @@ func (r *Relais) person(e engine.Entry) desk.Person {
 }
 
 // Enrol adds a patient with one wish. The phone is in E.164 form.
-func (r *Relais) Enrol(ctx context.Context, id engine.ClinicID, _ engine.UserID, in desk.Enrolment) (desk.Person, error) {
+func (r *Relais) Enrol(ctx context.Context, id engine.ClinicID, by engine.UserID, in desk.Enrolment) (desk.Person, error) {
 	c, err := r.clinic(id)
 	if err != nil {
 		return desk.Person{}, err
@@ -303,7 +307,8 @@ func (r *Relais) Enrol(ctx context.Context, id engine.ClinicID, _ engine.UserID,
 	if in.Sooner {
 		p.Sooner = &engine.Sooner{At: now, Proof: in.Proof, Windows: in.Windows, Places: in.Places, Notice: e.Notice, Class: in.Class}
 	}
-	if err := r.Add(ctx, []engine.Patient{p}, []engine.Entry{e}); err != nil {
+	p.Edit, e.Edit = engine.Edit{N: 1, By: by, At: now}, engine.Edit{N: 1, By: by, At: now}
+	if err := r.add(ctx, []engine.Patient{p}, []engine.Entry{e}, entryEvent(e, "entry_enrolled", by, now)); err != nil {
 		return desk.Person{}, err
 	}
 	return r.person(e), nil
@@ -312,7 +317,12 @@ func (r *Relais) Enrol(ctx context.Context, id engine.ClinicID, _ engine.UserID,
 // Add puts new patients and their entries on the waitlist, all or nothing. It fails with
 // engine.Conflict when one of them is there already. Contacts that opted out before stay so.
 func (r *Relais) Add(ctx context.Context, patients []engine.Patient, entries []engine.Entry) error {
-	b := storage.Batch{}
+	return r.add(ctx, patients, entries)
+}
+
+// add is Add with lines for the timelines, in the same commit.
+func (r *Relais) add(ctx context.Context, patients []engine.Patient, entries []engine.Entry, events ...storage.Event) error {
+	b := storage.Batch{Events: events}
 	patients = slices.Clone(patients)
 	for i := range patients {
 		r.heed(&patients[i])

@@ -80,7 +80,7 @@ func (r *Relais) SetMode(ctx context.Context, id engine.ClinicID, by engine.User
 	}
 	was := c.moded.Load()
 	if set.Revision != was.version {
-		return desk.ModeState{}, engine.Errorf(engine.Conflict, "Somebody changed the mode meanwhile. Look at it again before you decide.")
+		return desk.ModeState{}, engine.ChangedBy(was.By, was.At, "Somebody changed the mode meanwhile. Look at it again before you decide.")
 	}
 	if set.Mode == was.Mode {
 		return r.modeState(c), nil

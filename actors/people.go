@@ -38,6 +38,8 @@ func (r *Relais) Patient(ctx context.Context, id engine.ClinicID, pid engine.Pat
 	d := desk.Record{
 		Patient: p.ID, Name: p.Given + " " + p.Family, Lang: p.Lang, Source: p.Source,
 		Contacts: []desk.Contact{}, Entries: []desk.Person{}, Offers: []desk.PastOffer{}, Events: []desk.Event{},
+		Given: p.Given, Family: p.Family, Born: dayOf(p.Born), Hours: p.Hours, Proxies: proxiesOf(p), Notes: notesOf(p),
+		Revision: p.Edit.N, Edited: editedBy(p.Edit), Into: p.Into, Merged: len(p.Was),
 	}
 	for i, contact := range p.Contacts {
 		d.Contacts = append(d.Contacts, contactOf(i, contact))
@@ -46,10 +48,12 @@ func (r *Relais) Patient(ctx context.Context, id engine.ClinicID, pid engine.Pat
 		d.Sooner = soonerOf(*p.Sooner)
 	}
 	for _, e := range r.waitlist.list(id, func(e engine.Entry, _ engine.Patient) bool { return e.Patient == pid }) {
-		d.Entries = append(d.Entries, r.person(e))
+		line := r.person(e)
+		line.Wish = c.wishOf(e)
+		d.Entries = append(d.Entries, line)
 	}
 	for _, m := range slices.Backward(p.Offered) {
-		o, err := r.pastOffer(ctx, c, p.ID, m)
+		o, err := r.pastOffer(ctx, c, p, m)
 		if err != nil {
 			return desk.Record{}, err
 		}
@@ -63,13 +67,14 @@ func contactOf(i int, c engine.Contact) desk.Contact {
 	return desk.Contact{
 		Index: i, Channel: c.Channel, Address: addressOf(c), Usable: c.Usable(), Proof: c.Proof, Bad: c.Bad,
 		Consent: when(c.Consent), OptedOut: when(c.OptedOut), Asked: when(c.Asked), Question: c.Question, BadAt: when(c.BadAt), Archived: when(c.Archived),
+		Proxy: c.Proxy,
 	}
 }
 
 func addressOf(c engine.Contact) string { return cmp.Or(string(c.Phone), string(c.Email)) }
 
 // pastOffer finds what became of an offer. A slot that is not kept any more leaves its date.
-func (r *Relais) pastOffer(ctx context.Context, c *clinic, p engine.PatientID, m engine.Mark) (desk.PastOffer, error) {
+func (r *Relais) pastOffer(ctx context.Context, c *clinic, p engine.Patient, m engine.Mark) (desk.PastOffer, error) {
 	d := desk.PastOffer{Slot: m.Slot, Start: m.Start, At: m.At, Deliveries: []desk.Delivery{}}
 	s, err := r.slotState(ctx, c, m.Slot)
 	if engine.CodeOf(err) == engine.NotFound {
@@ -80,7 +85,7 @@ func (r *Relais) pastOffer(ctx context.Context, c *clinic, p engine.PatientID, m
 	}
 	d.With = s.Slot.Practitioner
 	for _, o := range s.Offers {
-		if o.Patient != p {
+		if o.Patient != p.ID && !slices.Contains(p.Was, o.Patient) {
 			continue
 		}
 		a, err := r.asked(ctx, o)
@@ -93,10 +98,15 @@ func (r *Relais) pastOffer(ctx context.Context, c *clinic, p engine.PatientID, m
 }
 
 func (r *Relais) patientEvents(ctx context.Context, p engine.Patient) ([]desk.Event, error) {
-	events, err := r.store.Timeline(ctx, p.Clinic, patientSubject(p.ID), 0, pageSize)
-	if err != nil {
-		return nil, unavailable(err)
+	var events []storage.Event
+	for _, id := range append([]engine.PatientID{p.ID}, p.Was...) {
+		page, err := r.store.Timeline(ctx, p.Clinic, patientSubject(id), 0, pageSize)
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		events = append(events, page...)
 	}
+	slices.SortFunc(events, func(a, b storage.Event) int { return cmp.Compare(a.Seq, b.Seq) })
 	list := make([]desk.Event, 0, len(events))
 	for _, e := range slices.Backward(events) {
 		var data eventData
@@ -177,6 +187,7 @@ func (r *Relais) ChangeContact(ctx context.Context, id engine.ClinicID, pid engi
 		if err != nil {
 			return desk.Record{}, err
 		}
+		p.Edit = engine.Edit{N: p.Edit.N + 1, By: by, At: now}
 		for i, c := range p.Contacts {
 			if c.Consent.Equal(now) { // what somebody else writes down does not undo a STOP
 				p.Contacts[i].OptedOut = r.silenced(c)
@@ -226,11 +237,14 @@ func changeContact(p engine.Patient, in desk.ContactChange, now time.Time) (engi
 		if len(p.Contacts) >= mostContacts {
 			return p, "", engine.Errorf(engine.Invalid, "this patient has %d contacts; correct or archive one of them", mostContacts)
 		}
+		if c.Proxy = in.Proxy; c.Proxy != "" && !slices.ContainsFunc(p.Proxies, func(x engine.Proxy) bool { return x.ID == c.Proxy && x.Archived.IsZero() }) {
+			return p, "", engine.Errorf(engine.NotFound, "this proxy is not there any more; look at the patient again")
+		}
 		p.Contacts = append(p.Contacts, c)
 		return p, c.Channel, nil
 	}
 	if in.Index < 0 || in.Index >= len(p.Contacts) || addressOf(p.Contacts[in.Index]) != in.Was {
-		return p, "", engine.Errorf(engine.Conflict, "this contact was changed meanwhile; look at it again")
+		return p, "", engine.ChangedBy(p.Edit.By, p.Edit.At, "this contact was changed meanwhile; look at it again")
 	}
 	c := &p.Contacts[in.Index]
 	if in.Action == "archive" {
@@ -243,6 +257,7 @@ func changeContact(p engine.Patient, in desk.ContactChange, now time.Time) (engi
 	if err != nil {
 		return p, "", err
 	}
+	fresh.Proxy = c.Proxy
 	*c = fresh
 	return p, c.Channel, nil
 }

@@ -245,7 +245,7 @@ func (r *Relais) AnswerUnread(ctx context.Context, id engine.ClinicID, by engine
 	text := strings.TrimSpace(a.Text)
 	switch {
 	case !ok:
-		return engine.Errorf(engine.NotFound, "this message was settled already")
+		return r.settledBy(ctx, c, item)
 	case a.Revision != u.version:
 		return engine.Errorf(engine.Conflict, "the person wrote more meanwhile; read it first")
 	case len([]rune(text)) > mostNote:
@@ -257,7 +257,7 @@ func (r *Relais) AnswerUnread(ctx context.Context, id engine.ClinicID, by engine
 	b := storage.Batch{
 		Puts: []storage.Put{{Key: unreadKey(c.ID, item), Expect: u.version, Delete: true}},
 		Events: []storage.Event{{Clinic: c.ID, Subject: u.value.subject(), At: now, Data: encode(eventData{
-			Event: "unclear_answered", By: by, Detail: map[string]string{"text": text},
+			Event: "unclear_answered", By: by, Detail: map[string]string{"text": text, "offer": string(u.value.Offer)},
 		})}},
 	}
 	if key != "" {
@@ -288,6 +288,28 @@ func (r *Relais) AnswerUnread(ctx context.Context, id engine.ClinicID, by engine
 		r.carryOut(c, o)
 	}
 	return nil
+}
+
+// settledBy says that a conversation is not there any more, and who ended it when the timeline knows.
+func (r *Relais) settledBy(ctx context.Context, c *clinic, item string) error {
+	gone := engine.Errorf(engine.NotFound, "this message was settled already")
+	u := unreadRecord{Patient: engine.PatientID(strings.TrimPrefix(item, "patient/"))}
+	if !strings.HasPrefix(item, "patient/") {
+		u.Offer = engine.OfferID(item)
+	}
+	events, err := r.store.Timeline(ctx, c.ID, u.subject(), 0, pageSize)
+	if err != nil {
+		return unavailable(err)
+	}
+	for _, e := range slices.Backward(events) {
+		var data eventData
+		if err := json.Unmarshal(e.Data, &data); err != nil || data.Event != "unclear_answered" || data.Detail["offer"] != string(u.Offer) {
+			continue
+		}
+		gone.Err = &engine.Changed{By: data.By, At: e.At}
+		break
+	}
+	return gone
 }
 
 func (r *Relais) roomForNote(ctx context.Context, o engine.OfferID) error {

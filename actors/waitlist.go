@@ -30,6 +30,7 @@ type waitlist struct {
 	rested   map[engine.ClinicID]time.Time                          // when old offers were last forgotten in the order
 	sources  map[source][]engine.PatientID                          // of the record systems' patients
 	tied     map[engine.ClinicID]map[engine.EntryID]struct{}        // entries that follow an appointment
+	snoozed  map[engine.ClinicID]map[engine.EntryID]time.Time       // entries that wait again from then
 }
 
 // source is a patient as a clinic's record system names it.
@@ -58,6 +59,7 @@ func newWaitlist() *waitlist {
 		rested:   map[engine.ClinicID]time.Time{},
 		sources:  map[source][]engine.PatientID{},
 		tied:     map[engine.ClinicID]map[engine.EntryID]struct{}{},
+		snoozed:  map[engine.ClinicID]map[engine.EntryID]time.Time{},
 	}
 }
 
@@ -70,11 +72,17 @@ func (w *waitlist) putEntry(e engine.Entry, version uint64) {
 		return
 	}
 	w.entries[e.ID] = stored[engine.Entry]{e, version}
-	if !known {
+	if known && old.value.Patient != e.Patient { // its patient was merged into another
+		w.of[old.value.Patient] = slices.DeleteFunc(w.of[old.value.Patient], func(id engine.EntryID) bool { return id == e.ID })
+	}
+	if !known || old.value.Patient != e.Patient {
 		w.of[e.Patient] = append(w.of[e.Patient], e.ID)
+	}
+	if !known {
 		w.clinics[e.Clinic] = append(w.clinics[e.Clinic], e.ID)
 	}
 	w.follow(e)
+	w.doze(e)
 	w.indexEntry(e)
 }
 
@@ -87,10 +95,7 @@ func (w *waitlist) putPatient(p engine.Patient, version uint64) {
 		return
 	}
 	w.patients[p.ID] = stored[engine.Patient]{p, version}
-	if !known && p.Source != "" {
-		key := source{p.Clinic, p.Source}
-		w.sources[key] = append(w.sources[key], p.ID)
-	}
+	w.name(old.value, p)
 	for _, c := range old.value.Contacts {
 		drop(w.phones, c.Phone, p.ID)
 		drop(w.emails, c.Email, p.ID)
@@ -102,6 +107,21 @@ func (w *waitlist) putPatient(p engine.Patient, version uint64) {
 	if len(old.value.Offered) != len(p.Offered) {
 		for _, id := range w.of[p.ID] { // fatigue changes the order
 			w.indexEntry(w.entries[id].value)
+		}
+	}
+}
+
+// name keeps whom the record system calls what.
+func (w *waitlist) name(old, p engine.Patient) {
+	for _, s := range append([]string{old.Source}, old.Sources...) {
+		key := source{p.Clinic, s}
+		if w.sources[key] = slices.DeleteFunc(w.sources[key], func(id engine.PatientID) bool { return id == p.ID }); len(w.sources[key]) == 0 {
+			delete(w.sources, key)
+		}
+	}
+	for _, s := range append([]string{p.Source}, p.Sources...) {
+		if key := (source{p.Clinic, s}); s != "" && !slices.Contains(w.sources[key], p.ID) {
+			w.sources[key] = append(w.sources[key], p.ID)
 		}
 	}
 }

@@ -119,9 +119,11 @@ type Patient struct {
 	Was     []PatientID `json:"was,omitempty"`
 	Sources []string    `json:"sources,omitempty"`
 	Into    PatientID   `json:"into,omitempty"`
-	Links   int         `json:"links,omitempty"` // how often the links to their own page were made void
-	Alive   time.Time   `json:"alive,omitzero"`  // last sign of life on their page or to a question; zero: none yet
-	Still   *Still      `json:"still,omitempty"` // the question whether they are still looking; nil: not asked since they last showed
+	// Distinct are patients who look like this one and were said to be somebody else.
+	Distinct []PatientID `json:"distinct,omitempty"`
+	Links    int         `json:"links,omitempty"` // how often the links to their own page were made void
+	Alive    time.Time   `json:"alive,omitzero"`  // last sign of life on their page or to a question; zero: none yet
+	Still    *Still      `json:"still,omitempty"` // the question whether they are still looking; nil: not asked since they last showed
 }
 
 // Still is a question whether somebody is still looking for a slot.

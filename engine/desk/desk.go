@@ -287,6 +287,12 @@ type Person struct {
 	Auto      bool               `json:"auto,omitempty" doc:"made from the appointment, because the patient consented to be seen sooner"`
 	Current   *time.Time         `json:"current,omitempty" doc:"start of the appointment that is given up when a slot is won"`
 	Why       engine.LeftWhy     `json:"why,omitempty" doc:"why it left the list by itself"`
+	Revision  uint64             `json:"revision" doc:"to send back with a change"`
+	Edited    *Changed           `json:"edited,omitempty" doc:"by hand, the last time"`
+	Until     *time.Time         `json:"until,omitempty" doc:"end of a snooze"`
+	Wish      *Wish              `json:"wish,omitempty" doc:"only with the patient's record"`
+	Proxy     string             `json:"proxy,omitempty" doc:"who answers for the patient"`
+	Notes     int                `json:"notes,omitempty"`
 }
 
 // Enrolment is a new patient with one wish.

@@ -20,6 +20,7 @@ type Contact struct {
 	Bad      engine.Reason        `json:"bad,omitempty" doc:"why the carrier says it does not work"`
 	BadAt    *time.Time           `json:"bad_at,omitempty" doc:"since when; absent when it is not known"`
 	Archived *time.Time           `json:"archived,omitempty" doc:"taken out of use by the front desk"`
+	Proxy    engine.ProxyID       `json:"proxy,omitempty" doc:"whose address it is; absent: the patient's own"`
 }
 
 // Broken is a contact that no longer works and that nobody dealt with.
@@ -53,6 +54,16 @@ type Record struct {
 	Offers   []PastOffer      `json:"offers" nullable:"false" doc:"of the last 30 days, the latest first"`
 	Events   []Event          `json:"events" nullable:"false" doc:"what was done to the contacts and the wishes, and by whom"`
 	Sooner   *Sooner          `json:"sooner,omitempty" doc:"consent to be offered earlier times for any appointment; absent: none"`
+	Given    string           `json:"given"`
+	Family   string           `json:"family"`
+	Born     string           `json:"born,omitempty"`
+	Hours    *engine.Hours    `json:"hours,omitempty"`
+	Proxies  []Proxy          `json:"proxies" nullable:"false"`
+	Notes    []Note           `json:"notes" nullable:"false" doc:"the latest first"`
+	Revision uint64           `json:"revision" doc:"to send back with a change"`
+	Edited   *Changed         `json:"edited,omitempty" doc:"by hand, the last time"`
+	Into     engine.PatientID `json:"into,omitempty" doc:"the record that this one was merged into"`
+	Merged   int              `json:"merged,omitempty" doc:"records that were merged into this one"`
 }
 
 // Sooner is a patient's consent to be offered earlier times for any appointment that the record system
@@ -81,6 +92,7 @@ type ContactChange struct {
 	Channel engine.Channel `json:"channel,omitempty" enum:"sms,voice,email" doc:"for add"`
 	Address string         `json:"address,omitempty" maxLength:"254" doc:"for add and correct: national or E.164 number, or mail address"`
 	Proof   string         `json:"proof,omitempty" maxLength:"200" doc:"for add and correct: how consent was given"`
+	Proxy   engine.ProxyID `json:"proxy,omitempty" maxLength:"64" doc:"for add: the proxy whose address it is"`
 	Confirm bool           `json:"confirm,omitempty" doc:"for add and correct of a number for texts, instead of proof: the patient is asked by text, and their yes is the consent"`
 }
 

@@ -97,15 +97,6 @@ type waitlistQuery struct {
 	Limit int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
 }
 
-type waitlistSearch struct {
-	ClinicPath
-	Body struct {
-		Search string `json:"search,omitempty" maxLength:"100" doc:"part of a name"`
-		After  string `json:"after,omitempty" maxLength:"128" doc:"next of the page before"`
-		Limit  int    `json:"limit,omitempty" minimum:"1" maximum:"200" default:"50"`
-	} `nameHint:"WaitlistSearch"`
-}
-
 type availabilityRequest struct {
 	ClinicPath
 	Body struct {
@@ -171,6 +162,7 @@ func newAPI(s *Server, mux *http.ServeMux) (*huma.OpenAPI, error) {
 	s.slotCalls(api)
 	s.waitlistCalls(api)
 	s.peopleCalls(api)
+	s.listCalls(api)
 	s.modeCalls(api)
 	return api.OpenAPI(), finishSpec(api.OpenAPI())
 }
@@ -324,29 +316,17 @@ func (s *Server) slotCalls(api huma.API) {
 }
 
 func (s *Server) waitlistCalls(api huma.API) {
-	page := func(ctx context.Context, c engine.ClinicID, search, after string, limit int) (*reply[People], error) {
-		people, err := s.cfg.Desk.Waitlist(ctx, c, search, engine.EntryID(after), limit)
+	list := operation(http.MethodGet, "/clinics/{clinic}/waitlist", "waitlist", "A page of the waitlist", "In the order of entry identifiers.")
+	register(s, api, list, func(ctx context.Context, q *waitlistQuery) (*reply[People], error) {
+		people, err := s.cfg.Desk.Waitlist(ctx, q.id(), engine.EntryID(q.After), q.Limit)
 		if err != nil {
 			return nil, err
 		}
-		body := People{People: people}
-		if people == nil {
-			body.People = []desk.Person{}
-		}
-		if len(people) >= limit {
+		body := People{People: append([]desk.Person{}, people...)}
+		if len(people) >= q.Limit {
 			body.Next = people[len(people)-1].Entry
 		}
 		return &reply[People]{Body: body}, nil
-	}
-
-	list := operation(http.MethodGet, "/clinics/{clinic}/waitlist", "waitlist", "A page of the waitlist", "In the order of entry identifiers.")
-	register(s, api, list, func(ctx context.Context, q *waitlistQuery) (*reply[People], error) {
-		return page(ctx, q.id(), "", q.After, q.Limit)
-	})
-
-	search := operation(http.MethodPost, "/clinics/{clinic}/waitlist/search", "searchWaitlist", "Search the waitlist", "A POST, so that the name that is looked for stays out of URLs and so out of the logs of proxies.")
-	register(s, api, search, func(ctx context.Context, q *waitlistSearch) (*reply[People], error) {
-		return page(ctx, q.id(), q.Body.Search, q.Body.After, q.Body.Limit)
 	})
 
 	when := operation(http.MethodPost, "/clinics/{clinic}/waitlist/availability", "readAvailability", "Read when somebody can come", "In their own words, French or English; what was understood is said back.")

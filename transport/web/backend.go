@@ -23,7 +23,7 @@ type Desk interface {
 	// Act carries out a command. A second call with the same key (idempotency) does nothing and
 	// returns the card as it is.
 	Act(ctx context.Context, c engine.ClinicID, s engine.SlotID, by engine.UserID, key string, a desk.Action) (desk.Card, error)
-	Waitlist(ctx context.Context, c engine.ClinicID, search string, after engine.EntryID, limit int) ([]desk.Person, error)
+	Waitlist(ctx context.Context, c engine.ClinicID, after engine.EntryID, limit int) ([]desk.Person, error)
 	// Enrol adds a patient with one entry.
 	Enrol(ctx context.Context, c engine.ClinicID, by engine.UserID, e desk.Enrolment) (desk.Person, error)
 	// Explain says of the people whose name contains search why they were asked for a slot or not.
@@ -55,6 +55,7 @@ type Desk interface {
 	// Hold suspends the clinic by hand or ends that; CheckNow looks at the record system now.
 	Hold(ctx context.Context, c engine.ClinicID, by engine.UserID, hold bool) error
 	CheckNow(ctx context.Context, c engine.ClinicID) error
+	List
 }
 
 // Offers is what the patients' pages need. A token that is unknown, malformed or old gives an

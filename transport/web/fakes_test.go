@@ -146,14 +146,63 @@ func (d *fakeDesk) Act(_ context.Context, _ engine.ClinicID, s engine.SlotID, by
 	return d.card, nil
 }
 
-func (d *fakeDesk) Waitlist(_ context.Context, _ engine.ClinicID, search string, after engine.EntryID, limit int) ([]desk.Person, error) {
+func (d *fakeDesk) Waitlist(_ context.Context, _ engine.ClinicID, after engine.EntryID, limit int) ([]desk.Person, error) {
 	var out []desk.Person
 	for _, p := range d.people {
-		if p.Entry > after && strings.Contains(p.Name, search) && len(out) < limit {
+		if p.Entry > after && len(out) < limit {
 			out = append(out, p)
 		}
 	}
 	return out, d.err
+}
+
+func (d *fakeDesk) SearchWaitlist(_ context.Context, _ engine.ClinicID, q desk.ListQuery) (desk.ListPage, error) {
+	page := desk.ListPage{People: []desk.Person{}}
+	for _, p := range d.people {
+		if strings.Contains(p.Name, q.Search) && len(page.People) < q.Limit {
+			page.People = append(page.People, p)
+		}
+	}
+	return page, d.err
+}
+
+func (d *fakeDesk) ChangePatient(ctx context.Context, c engine.ClinicID, p engine.PatientID, _ engine.UserID, in desk.PatientChange) (desk.Record, error) {
+	if in.Revision != 1 {
+		return desk.Record{}, engine.ChangedBy("berthe", time.Date(2026, 11, 30, 14, 0, 0, 0, time.UTC), "somebody changed this meanwhile")
+	}
+	return d.Patient(ctx, c, p)
+}
+
+func (d *fakeDesk) ChangeProxy(ctx context.Context, c engine.ClinicID, p engine.PatientID, _ engine.UserID, _ desk.ProxyChange) (desk.Record, error) {
+	return d.Patient(ctx, c, p)
+}
+
+func (d *fakeDesk) ChangeNote(ctx context.Context, c engine.ClinicID, p engine.PatientID, _ engine.UserID, _ desk.NoteChange) (desk.Record, error) {
+	return d.Patient(ctx, c, p)
+}
+
+func (d *fakeDesk) AddEntry(ctx context.Context, c engine.ClinicID, p engine.PatientID, _ engine.UserID, _ desk.Wish) (desk.Record, error) {
+	return d.Patient(ctx, c, p)
+}
+
+func (d *fakeDesk) ChangeEntry(ctx context.Context, c engine.ClinicID, _ engine.EntryID, _ engine.UserID, _ desk.EntryChange) (desk.Record, error) {
+	return d.Patient(ctx, c, "p1")
+}
+
+func (d *fakeDesk) Duplicates(context.Context, engine.ClinicID) ([]desk.Twins, error) {
+	return []desk.Twins{}, d.err
+}
+
+func (d *fakeDesk) Merge(_ context.Context, _ engine.ClinicID, keep engine.PatientID, _ engine.UserID, _ desk.MergeRequest) (desk.Merge, error) {
+	return desk.Merge{Keep: keep, Contacts: []desk.Contact{}, Entries: []desk.MergeEntry{}, Differ: []desk.MergeField{}}, d.err
+}
+
+func (d *fakeDesk) ImportWaitlist(_ context.Context, _ engine.ClinicID, _ engine.UserID, file []byte, dry bool) (desk.Import, error) {
+	return desk.Import{Done: !dry, New: len(file), Lines: []desk.ImportLine{}, Ignored: []string{}}, d.err
+}
+
+func (d *fakeDesk) Export(_ context.Context, c engine.ClinicID, lang engine.Lang) ([]byte, error) {
+	return []byte("\ufeff" + string(c) + "," + string(lang) + "\r\n"), d.err
 }
 
 func (d *fakeDesk) Enrol(_ context.Context, _ engine.ClinicID, _ engine.UserID, e desk.Enrolment) (desk.Person, error) {

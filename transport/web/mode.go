@@ -45,7 +45,7 @@ func (q *fairnessQuery) period() (from, to time.Time, err error) {
 	return from, to, nil
 }
 
-type fairnessFile struct {
+type csvFile struct {
 	Type        string `header:"Content-Type"`
 	Disposition string `header:"Content-Disposition"`
 	Body        []byte
@@ -80,7 +80,7 @@ func (s *Server) modeCalls(api huma.API) {
 
 	file := operation(http.MethodGet, "/clinics/{clinic}/fairness.csv", "fairnessFile", "The same as a file", "Comma-separated values, as RFC 4180 has them.")
 	file.Responses["200"] = &huma.Response{Description: "The report", Content: map[string]*huma.MediaType{"text/csv": {Schema: &huma.Schema{Type: "string"}}}}
-	register(s, api, file, func(ctx context.Context, q *fairnessQuery) (*fairnessFile, error) {
+	register(s, api, file, func(ctx context.Context, q *fairnessQuery) (*csvFile, error) {
 		v, err := report(ctx, q)
 		if err != nil {
 			return nil, err
@@ -89,7 +89,7 @@ func (s *Server) modeCalls(api huma.API) {
 		if err := v.Report.WriteCSV(&out); err != nil {
 			return nil, err
 		}
-		return &fairnessFile{
+		return &csvFile{
 			Type: "text/csv; charset=utf-8", Disposition: `attachment; filename="fairness-` + v.From + "-" + v.To + `.csv"`, Body: out.Bytes(),
 		}, nil
 	})

@@ -86,7 +86,7 @@ var choices = map[string][]any{
 		engine.DMEConflict, engine.DMERejected, engine.DMESignIn, engine.DMEUnreachable, engine.DMEBusy, engine.DMEError,
 		engine.DMEMalformed,
 	},
-	"Person.why":    {engine.LeftBooked, engine.LeftCancelled, engine.LeftPast, engine.LeftWithdrawn, engine.LeftListed},
+	"Person.why":    {engine.LeftBooked, engine.LeftCancelled, engine.LeftPast, engine.LeftWithdrawn, engine.LeftListed, engine.LeftMerged},
 	"Person.status": {engine.Waiting, engine.Snoozed, engine.Claimed, engine.Placed, engine.Left, engine.Linking},
 	"Problem.code": {
 		engine.Invalid, engine.NotFound, engine.Conflict, engine.Forbidden, engine.Unsigned, engine.TooMany,

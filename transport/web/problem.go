@@ -27,7 +27,9 @@ type Problem struct {
 	Request string      `json:"request,omitempty" doc:"identifier of the request, also in X-Request-Id"`
 	Errors  []Fault     `json:"errors,omitempty" doc:"what is wrong with the input, place by place"`
 	Card    *desk.Card  `json:"card,omitempty" doc:"after a conflict: the slot as it is now"`
-	wait    int         // seconds, for Retry-After
+	// Changed is a pointer so that it is left out where nobody was first.
+	Changed *desk.Changed `json:"changed,omitempty" doc:"after a conflict: who changed it meanwhile, and when"`
+	wait    int           // seconds, for Retry-After
 }
 
 // Fault is one thing that is wrong with the input.
@@ -110,6 +112,9 @@ func (s *Server) problem(ctx context.Context, err error) *Problem {
 	case ok && e.Code != engine.Internal:
 		p := newProblem(e.Code, e.Message)
 		p.Request = requestID(ctx)
+		if by, ok := errors.AsType[*engine.Changed](err); ok {
+			p.Changed = &desk.Changed{By: by.By, At: by.At}
+		}
 		return p
 	case !ok && errors.Is(err, context.DeadlineExceeded):
 		return newProblem(engine.Unavailable, "This took too long; try again.")

@@ -79,6 +79,15 @@ var needs = map[string]Permission{
 	"checkNote":        Work,
 	"unread":           Look,
 	"settleUnread":     Work,
+	"changeEntry":      Work,
+	"changePatient":    Work,
+	"addEntry":         Work,
+	"changeProxy":      Work,
+	"changeNote":       Work,
+	"duplicates":       Look,
+	"mergePatients":    Work,
+	"importWaitlist":   Work,
+	"exportWaitlist":   Work,
 
 	// What Relais does by itself, and for whom.
 	"mode":         Look,

@@ -12,6 +12,7 @@ import (
 	"relais/engine/availability"
 	"relais/engine/desk"
 	"relais/engine/postal"
+	"relais/engine/roster"
 )
 
 // frontDesk reads what people type before it reaches the actors.
@@ -84,6 +85,65 @@ func (f frontDesk) SetSooner(ctx context.Context, c engine.ClinicID, p engine.Pa
 		in.Consent = &s
 	}
 	return f.Relais.SetSooner(ctx, c, p, by, in)
+}
+
+// ImportWaitlist implements web.Desk: it knows what a telephone number and a mail address look like.
+func (f frontDesk) ImportWaitlist(ctx context.Context, c engine.ClinicID, by engine.UserID, file []byte, dry bool) (desk.Import, error) {
+	return f.Import(ctx, c, by, file, dry, roster.Clinic{
+		Phone: func(number string) (engine.Phone, bool) {
+			e164, err := e164Of(number)
+			return engine.Phone(e164), err == nil
+		},
+		Mail: func(address string) bool {
+			a, err := mail.ParseAddress(address)
+			return err == nil && a.Address == address
+		},
+	})
+}
+
+// ChangeEntry implements web.Desk: it reads the wish as people write it.
+func (f frontDesk) ChangeEntry(ctx context.Context, c engine.ClinicID, e engine.EntryID, by engine.UserID, in desk.EntryChange) (desk.Record, error) {
+	if in.Wish != nil {
+		w, err := readWish(*in.Wish)
+		if err != nil {
+			return desk.Record{}, err
+		}
+		in.Wish = &w
+	}
+	return f.Relais.ChangeEntry(ctx, c, e, by, in)
+}
+
+// AddEntry implements web.Desk: it reads the wish as people write it.
+func (f frontDesk) AddEntry(ctx context.Context, c engine.ClinicID, p engine.PatientID, by engine.UserID, w desk.Wish) (desk.Record, error) {
+	w, err := readWish(w)
+	if err != nil {
+		return desk.Record{}, err
+	}
+	return f.Relais.AddEntry(ctx, c, p, by, w)
+}
+
+// ChangePatient implements web.Desk: it takes blanks away from the ends of what was typed.
+func (f frontDesk) ChangePatient(ctx context.Context, c engine.ClinicID, p engine.PatientID, by engine.UserID, in desk.PatientChange) (desk.Record, error) {
+	in.Given, in.Family, in.Source = strings.TrimSpace(in.Given), strings.TrimSpace(in.Family), strings.TrimSpace(in.Source)
+	return f.Relais.ChangePatient(ctx, c, p, by, in)
+}
+
+// readWish reads the words for when somebody can come, and the postal code.
+func readWish(w desk.Wish) (desk.Wish, error) {
+	if w.Availability != "" {
+		var err error
+		if w.Windows, err = availability.Parse(w.Availability); err != nil {
+			return w, err
+		}
+	}
+	if w.PostalCode != "" {
+		home, ok := postal.Locate(w.PostalCode)
+		if !ok {
+			return w, engine.Errorf(engine.Invalid, "the postal code is not known; write it like H2X 1Y4")
+		}
+		w.Home, w.Located = &home, true
+	}
+	return w, nil
 }
 
 func e164Of(number string) (string, error) {
