@@ -241,7 +241,11 @@ export interface paths {
          */
         get: operations["patient"];
         put?: never;
-        post?: never;
+        /**
+         * Write anew who a patient is
+         * @description Answers with the patient afterwards. 409 when somebody changed the patient meanwhile, with who and when.
+         */
+        post: operations["changePatient"];
         delete?: never;
         options?: never;
         head?: never;
@@ -262,6 +266,86 @@ export interface paths {
          * @description Answers with the patient afterwards; 409 when the contact was changed meanwhile. An address that opted out stays so: only its owner can opt in again.
          */
         post: operations["changeContact"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clinics/{clinic}/patients/{patient}/entries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Add another wish of a patient
+         * @description Answers with the patient afterwards.
+         */
+        post: operations["addEntry"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clinics/{clinic}/patients/{patient}/merge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make one record of two
+         * @description Shows what would be kept, does it, or notes that they are two people. Offers, notes, addresses and opt-outs of both stay.
+         */
+        post: operations["mergePatients"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clinics/{clinic}/patients/{patient}/notes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Add a note, or take one away
+         * @description Only the front desk reads notes. Answers with the patient.
+         */
+        post: operations["changeNote"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clinics/{clinic}/patients/{patient}/proxies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Add or change who answers for a patient
+         * @description A proxy's addresses are contacts of the patient that name the proxy. Offers go to the chosen proxies and not to the patient. Answers with the patient.
+         */
+        post: operations["changeProxy"];
         delete?: never;
         options?: never;
         head?: never;
@@ -416,6 +500,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/clinics/{clinic}/waitlist.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The waitlist as a file
+         * @description Everybody who waits or is snoozed, as the import takes it, without notes. No cell is one that a spreadsheet would carry out.
+         */
+        get: operations["exportWaitlist"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/clinics/{clinic}/waitlist/availability": {
         parameters: {
             query?: never;
@@ -436,6 +540,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/clinics/{clinic}/waitlist/duplicates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who may have been entered twice
+         * @description By record number, name with date of birth, telephone and mailbox, the sure ones first. At most 200 pairs.
+         */
+        get: operations["duplicates"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clinics/{clinic}/waitlist/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take in a waitlist from a file
+         * @description Comma-separated values with headings in French or English. Says of each line what it does, and why a bad one is left out. The same file twice does nothing the second time.
+         */
+        post: operations["importWaitlist"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/clinics/{clinic}/waitlist/search": {
         parameters: {
             query?: never;
@@ -447,9 +591,29 @@ export interface paths {
         put?: never;
         /**
          * Search the waitlist
-         * @description A POST, so that the name that is looked for stays out of URLs and so out of the logs of proxies.
+         * @description By name, in one status or any. A POST, so that the name that is looked for stays out of URLs and so out of the logs of proxies.
          */
         post: operations["searchWaitlist"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clinics/{clinic}/waitlist/{entry}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Edit, snooze, archive or bring back an entry
+         * @description Answers with the patient afterwards. Offers that do not help the person any more end. 409 when somebody changed the entry meanwhile, with who and when.
+         */
+        post: operations["changeEntry"];
         delete?: never;
         options?: never;
         head?: never;
@@ -644,6 +808,11 @@ export interface components {
             wave?: number;
             why?: string;
         };
+        Changed: {
+            /** Format: date-time */
+            at: string;
+            by: string;
+        };
         ClinicInfo: {
             id: string;
             /** @enum {string} */
@@ -692,6 +861,8 @@ export interface components {
             opted_out?: string;
             /** @description how consent was given */
             proof?: string;
+            /** @description whose address it is; absent: the patient's own */
+            proxy?: string;
             /**
              * @description what handing over that question came to; absent: not yet
              * @enum {string}
@@ -718,6 +889,8 @@ export interface components {
             index?: number;
             /** @description for add and correct: how consent was given */
             proof?: string;
+            /** @description for add: the proxy whose address it is */
+            proxy?: string;
             /** @description for correct and archive: the address that the person was looking at */
             was?: string;
         };
@@ -752,6 +925,9 @@ export interface components {
             chain: components["schemas"]["Link"][] | null;
             others: components["schemas"]["Other"][] | null;
             timeline: components["schemas"]["Event"][] | null;
+        };
+        Duplicates: {
+            pairs: components["schemas"]["Twins"][];
         };
         Enrolment: {
             /** @description instead of windows, in words: mardi matin, jeudi après 15 h */
@@ -792,6 +968,22 @@ export interface components {
             source: string;
             specialty: string;
             windows?: components["schemas"]["Window"][] | null;
+        };
+        EntryChange: {
+            /** @enum {string} */
+            action: "edit" | "snooze" | "wake" | "archive" | "restore";
+            /**
+             * Format: int64
+             * @description of the entry, that the person was looking at
+             */
+            revision: number;
+            /**
+             * Format: date
+             * @description for snooze: the first day on which offers come again; absent: until somebody ends it
+             */
+            until?: string;
+            /** @description for edit */
+            wish?: components["schemas"]["Wish"];
         };
         Event: {
             /** Format: date-time */
@@ -884,12 +1076,91 @@ export interface components {
             /** @description true suspends the clinic by hand, false ends that */
             hold: boolean;
         };
+        Hours: {
+            /** Format: int64 */
+            from: number;
+            /** Format: int64 */
+            until: number;
+        };
+        Import: {
+            /** Format: int64 */
+            bad: number;
+            /** @description false: it was only looked at */
+            done: boolean;
+            /**
+             * Format: int64
+             * @description lines of people who are on the list under another record number; they are left out
+             */
+            duplicate: number;
+            /** @description headings that are no column of ours */
+            ignored: string[];
+            /** @description in the order of the file */
+            lines: components["schemas"]["ImportLine"][];
+            /** Format: int64 */
+            new: number;
+            /** Format: int64 */
+            same: number;
+            /** Format: int64 */
+            update: number;
+        };
+        ImportFault: {
+            /** @description what stands there, at most 80 characters */
+            cell?: string;
+            column?: string;
+            /** @enum {string} */
+            why: "missing" | "too_long" | "invalid" | "unknown" | "shape" | "repeated";
+        };
+        ImportLine: {
+            /** @description what an update alters, by column */
+            alters?: string[] | null;
+            /** @enum {string} */
+            does: "new" | "update" | "same" | "duplicate" | "bad";
+            faults?: components["schemas"]["ImportFault"][] | null;
+            /** @description somebody else on the list who may be the same person */
+            like?: string;
+            /**
+             * Format: int64
+             * @description in the file; the headings are 1
+             */
+            line: number;
+            name?: string;
+        };
         Link: {
             card: components["schemas"]["Card"];
             /** Format: int64 */
             gained_minutes?: number;
             /** Format: date-time */
             was?: string;
+        };
+        ListPage: {
+            /** @description of the whole list, by status */
+            counts: {
+                [key: string]: number;
+            };
+            /**
+             * Format: int64
+             * @description on all pages
+             */
+            found: number;
+            /** @description pass it as after for the next page; absent on the last one */
+            next?: string;
+            people: components["schemas"]["Person"][];
+        };
+        ListQuery: {
+            /** @description next of the page before */
+            after?: string;
+            /**
+             * Format: int64
+             * @default 50
+             */
+            limit: number;
+            /** @description part of a name, a record number or a telephone number */
+            search?: string;
+            /**
+             * @description absent: any
+             * @enum {string}
+             */
+            status?: "waiting" | "snoozed" | "claimed" | "placed" | "left";
         };
         Me: {
             /** @description what the account may do in each of the clinics */
@@ -899,6 +1170,63 @@ export interface components {
             /** @description the process is a demo with a pretend record system and pretend phones */
             sandbox: boolean;
             version: string;
+        };
+        Merge: {
+            born?: string;
+            contacts: components["schemas"]["Contact"][];
+            /** @description fields that the two fill in differently */
+            differ: components["schemas"]["MergeField"][];
+            done: boolean;
+            /** @description those that change */
+            entries: components["schemas"]["MergeEntry"][];
+            /**
+             * @description why it cannot be done now: the record that goes has an open offer, or a booking is being written
+             * @enum {string}
+             */
+            hindrance?: "offer" | "booking";
+            keep: string;
+            name: string;
+            /** Format: int64 */
+            notes: number;
+            /**
+             * Format: int64
+             * @description of the last 30 days, of both
+             */
+            offers: number;
+            /** Format: int64 */
+            proxies: number;
+            source: string;
+        };
+        MergeEntry: {
+            /** @enum {string} */
+            becomes: "kept" | "moved" | "closed";
+            /** Format: int64 */
+            class: number;
+            /** Format: date-time */
+            joined: string;
+            specialty: string;
+        };
+        MergeField: {
+            /** @enum {string} */
+            field: "given" | "family" | "born" | "lang" | "source" | "sooner" | "hours";
+            kept: string;
+            /** @description stays on the timeline */
+            other: string;
+        };
+        MergeRequest: {
+            /**
+             * @description preview changes nothing; distinct notes that they are two people
+             * @enum {string}
+             */
+            action: "preview" | "merge" | "distinct";
+            other: string;
+            /** Format: int64 */
+            other_revision: number;
+            /**
+             * Format: int64
+             * @description of the patient who stays
+             */
+            revision: number;
         };
         Messages: {
             messages: components["schemas"]["Preview"][];
@@ -950,6 +1278,21 @@ export interface components {
             state: components["schemas"]["ModeState"];
             /** @description slots seen in shadow mode, the latest first; at most 20 */
             would: components["schemas"]["WouldSlot"][];
+        };
+        Note: {
+            /** Format: date-time */
+            at: string;
+            by: string;
+            id: string;
+            text: string;
+        };
+        NoteChange: {
+            /** @enum {string} */
+            action: "add" | "remove";
+            /** @description for remove */
+            id?: string;
+            /** @description for add; only the front desk reads it */
+            text?: string;
         };
         NoteCheck: {
             /** @description characters that the short alphabet lacks and that leave as others */
@@ -1020,6 +1363,26 @@ export interface components {
             status: string;
             with?: string;
         };
+        PatientChange: {
+            /**
+             * Format: date
+             * @description absent: not known
+             */
+            born?: string;
+            family: string;
+            given: string;
+            /** @description when messages may come, in minutes from midnight; absent: the clinic's hours */
+            hours?: components["schemas"]["Hours"];
+            /** @enum {string} */
+            lang: "fr" | "en";
+            /**
+             * Format: int64
+             * @description of the patient, that the person was looking at
+             */
+            revision: number;
+            /** @description the record system's reference */
+            source: string;
+        };
         PendingWrite: {
             cancel?: boolean;
             /** Format: date-time */
@@ -1044,22 +1407,61 @@ export interface components {
              * @description start of the appointment that is given up when a slot is won
              */
             current?: string;
+            /** @description by hand, the last time */
+            edited?: components["schemas"]["Changed"];
             entry: string;
             /** Format: date-time */
             joined: string;
             name: string;
             /** Format: int64 */
+            notes?: number;
+            /** Format: int64 */
             offered: number;
             patient: string;
+            /** @description who answers for the patient */
+            proxy?: string;
+            /**
+             * Format: int64
+             * @description to send back with a change
+             */
+            revision: number;
             slot?: string;
             specialty: string;
             /** @enum {string} */
             status: "waiting" | "snoozed" | "claimed" | "placed" | "left" | "linking";
             /**
+             * Format: date-time
+             * @description end of a snooze
+             */
+            until?: string;
+            /**
              * @description why it left the list by itself
              * @enum {string}
              */
-            why?: "booked" | "cancelled" | "past" | "withdrawn" | "listed";
+            why?: "booked" | "cancelled" | "past" | "withdrawn" | "listed" | "merged";
+            /** @description only with the patient's record */
+            wish?: components["schemas"]["Wish"];
+        };
+        PersonLine: {
+            born?: string;
+            /** Format: int64 */
+            contacts: number;
+            edited?: components["schemas"]["Changed"];
+            name: string;
+            /**
+             * Format: int64
+             * @description of the last 30 days
+             */
+            offers: number;
+            /**
+             * Format: int64
+             * @description entries on the list
+             */
+            open: number;
+            patient: string;
+            /** Format: int64 */
+            revision: number;
+            source: string;
         };
         Ping: {
             /** Format: date-time */
@@ -1124,6 +1526,8 @@ export interface components {
         Problem: {
             /** @description after a conflict: the slot as it is now */
             card?: components["schemas"]["Card"];
+            /** @description after a conflict: who changed it meanwhile, and when */
+            changed?: components["schemas"]["Changed"];
             /**
              * @description what kind of problem, for programs
              * @enum {string}
@@ -1142,17 +1546,72 @@ export interface components {
             /** @description always about:blank; look at code */
             type: string;
         };
+        Proxy: {
+            /** Format: date-time */
+            archived?: string;
+            /** @description offers go to the chosen proxies and not to the patient */
+            chosen: boolean;
+            id: string;
+            /**
+             * @description absent: the patient's
+             * @enum {string}
+             */
+            lang?: "fr" | "en";
+            name: string;
+            relation: string;
+            /** Format: date-time */
+            since: string;
+        };
+        ProxyChange: {
+            /**
+             * @description choose: offers go to this proxy; release: no longer
+             * @enum {string}
+             */
+            action: "add" | "correct" | "archive" | "choose" | "release";
+            /** @description for all but add */
+            id?: string;
+            /** @enum {string} */
+            lang?: "fr" | "en";
+            name?: string;
+            relation?: string;
+            /**
+             * Format: int64
+             * @description of the patient, that the person was looking at
+             */
+            revision: number;
+        };
         Record: {
+            born?: string;
             contacts: components["schemas"]["Contact"][];
+            /** @description by hand, the last time */
+            edited?: components["schemas"]["Changed"];
             entries: components["schemas"]["Person"][];
             /** @description what was done to the contacts and the wishes, and by whom */
             events: components["schemas"]["Event"][];
+            family: string;
+            given: string;
+            hours?: components["schemas"]["Hours"];
+            /** @description the record that this one was merged into */
+            into?: string;
             /** @enum {string} */
             lang: "fr" | "en";
+            /**
+             * Format: int64
+             * @description records that were merged into this one
+             */
+            merged?: number;
             name: string;
+            /** @description the latest first */
+            notes: components["schemas"]["Note"][];
             /** @description of the last 30 days, the latest first */
             offers: components["schemas"]["PastOffer"][];
             patient: string;
+            proxies: components["schemas"]["Proxy"][];
+            /**
+             * Format: int64
+             * @description to send back with a change
+             */
+            revision: number;
             /** @description consent to be offered earlier times for any appointment; absent: none */
             sooner?: components["schemas"]["Sooner"];
             source: string;
@@ -1273,6 +1732,13 @@ export interface components {
             /** @enum {string} */
             status: "starting" | "healthy" | "suspended" | "checking";
         };
+        Twins: {
+            a: components["schemas"]["PersonLine"];
+            b: components["schemas"]["PersonLine"];
+            reasons: string[];
+            /** @description false: they may be relatives who share an address */
+            sure: boolean;
+        };
         Unread: {
             can_answer: boolean;
             /** @enum {string} */
@@ -1322,16 +1788,11 @@ export interface components {
             at: string;
             text: string;
         };
-        WaitlistSearch: {
-            /** @description next of the page before */
-            after?: string;
-            /**
-             * Format: int64
-             * @default 50
-             */
-            limit: number;
-            /** @description part of a name */
-            search?: string;
+        WaitlistFile: {
+            /** @description true: say what each line would do, and do nothing */
+            dry: boolean;
+            /** @description the file, in base64; at most 2 MiB and 5,000 lines */
+            file: string;
         };
         Window: {
             /** Format: int32 */
@@ -1340,6 +1801,39 @@ export interface components {
             from: number;
             /** Format: int64 */
             until: number;
+        };
+        Wish: {
+            /** @description instead of windows, in words */
+            availability?: string;
+            /** @description the windows in English words */
+            readonly availability_en?: string;
+            /** Format: int64 */
+            class: number;
+            /** @description a home is known; absent with no postal code takes it away */
+            located?: boolean;
+            /**
+             * Format: date
+             * @description last day that would do
+             */
+            not_after?: string;
+            /**
+             * Format: date
+             * @description first day that would do
+             */
+            not_before?: string;
+            /** Format: int64 */
+            notice_minutes?: number;
+            /** @description only these; none: any, within radius_km of the home */
+            places?: string[] | null;
+            /** @description sets the home anew */
+            postal_code?: string;
+            /** @description none: anyone */
+            practitioners?: string[] | null;
+            /** Format: double */
+            radius_km?: number;
+            specialty: string;
+            /** @description none: any time */
+            windows?: components["schemas"]["Window"][] | null;
         };
         WouldPerson: {
             /** @enum {string} */
@@ -1807,6 +2301,44 @@ export interface operations {
             };
         };
     };
+    changePatient: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description a clinic's identifier */
+                clinic: string;
+                /** @description a patient's identifier */
+                patient: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PatientChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Record"];
+                };
+            };
+            /** @description What went wrong, as RFC 9457 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     changeContact: {
         parameters: {
             query?: never;
@@ -1822,6 +2354,158 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["ContactChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Record"];
+                };
+            };
+            /** @description What went wrong, as RFC 9457 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    addEntry: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description a clinic's identifier */
+                clinic: string;
+                /** @description a patient's identifier */
+                patient: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Wish"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Record"];
+                };
+            };
+            /** @description What went wrong, as RFC 9457 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    mergePatients: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description a clinic's identifier */
+                clinic: string;
+                /** @description the patient who stays */
+                patient: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MergeRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Merge"];
+                };
+            };
+            /** @description What went wrong, as RFC 9457 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    changeNote: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description a clinic's identifier */
+                clinic: string;
+                /** @description a patient's identifier */
+                patient: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NoteChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Record"];
+                };
+            };
+            /** @description What went wrong, as RFC 9457 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    changeProxy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description a clinic's identifier */
+                clinic: string;
+                /** @description a patient's identifier */
+                patient: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProxyChange"];
             };
         };
         responses: {
@@ -2171,6 +2855,43 @@ export interface operations {
             };
         };
     };
+    exportWaitlist: {
+        parameters: {
+            query?: {
+                /** @description of the headings; French files have semicolons */
+                lang?: "fr" | "en";
+            };
+            header?: never;
+            path: {
+                /** @description a clinic's identifier */
+                clinic: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The waitlist */
+            200: {
+                headers: {
+                    "Content-Disposition"?: string;
+                    "Content-Type"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            /** @description What went wrong, as RFC 9457 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     readAvailability: {
         parameters: {
             query?: never;
@@ -2207,6 +2928,74 @@ export interface operations {
             };
         };
     };
+    duplicates: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description a clinic's identifier */
+                clinic: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Duplicates"];
+                };
+            };
+            /** @description What went wrong, as RFC 9457 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    importWaitlist: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description a clinic's identifier */
+                clinic: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WaitlistFile"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Import"];
+                };
+            };
+            /** @description What went wrong, as RFC 9457 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     searchWaitlist: {
         parameters: {
             query?: never;
@@ -2219,7 +3008,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["WaitlistSearch"];
+                "application/json": components["schemas"]["ListQuery"];
             };
         };
         responses: {
@@ -2229,7 +3018,45 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["People"];
+                    "application/json": components["schemas"]["ListPage"];
+                };
+            };
+            /** @description What went wrong, as RFC 9457 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    changeEntry: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description a clinic's identifier */
+                clinic: string;
+                /** @description an entry's identifier */
+                entry: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EntryChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Record"];
                 };
             };
             /** @description What went wrong, as RFC 9457 */
