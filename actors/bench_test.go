@@ -36,7 +36,7 @@ func idleSlots(b *testing.B, offers int) {
 		for i := range n {
 			s := openSlot(i, offers)
 			ids[i], texts[i] = s.Slot.ID, encode(s)
-			r.where.Store(s.Slot.ID, r.clinics["parc"])
+			r.where.Store(s.Slot.ID, r.hall.get("parc"))
 		}
 		before := heapAlloc()
 		for i, text := range texts {
@@ -79,7 +79,7 @@ func BenchmarkLiveOffers(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		c := r.clinics["parc"]
+		c := r.hall.get("parc")
 		c.gate.Store(1) // the record system is trusted
 		c.heard.Store(time.Now().Add(time.Hour).UnixNano())
 		texts := make([][]byte, n)

@@ -46,6 +46,7 @@ type (
 	scheduleChanged struct{ views []scheduleView }
 	healthView      struct{ health desk.Health }
 	modeView        struct{ mode engine.Mode }
+	clinicView      struct{} // what pages say of the clinic changed
 	openIs          struct{ n int }
 
 	scheduleView struct {
@@ -74,7 +75,12 @@ func newCalendar(r *Relais, c *clinic) *calendar {
 
 // Receive implements system.Actor.
 func (a *calendar) Receive(c *system.Context, msg any) {
+	a.c = a.c.present()
 	switch m := msg.(type) {
+	case system.Stopped:
+		for sub := range a.subs {
+			sub.PushEnd()
+		}
 	case system.Restarted:
 		a.restarted(c)
 	case slotChanged:
@@ -88,6 +94,9 @@ func (a *calendar) Receive(c *system.Context, msg any) {
 		a.healthIs(m.health)
 	case modeView:
 		a.push(desk.Delta{Mode: m.mode})
+	case clinicView:
+		info := a.r.info(a.c, time.Now())
+		a.push(desk.Delta{Clinic: &info})
 	case openIs:
 		h := a.health
 		h.Open = m.n
@@ -218,7 +227,7 @@ func (a *calendar) healthIs(h desk.Health) {
 // push numbers a change and gives it to everybody; who does not keep up is dropped and comes back
 // for a snapshot.
 func (a *calendar) push(d desk.Delta) {
-	if len(d.Cards)+len(d.Remove) == 0 && d.Health == nil && d.Mode == "" {
+	if len(d.Cards)+len(d.Remove) == 0 && d.Health == nil && d.Mode == "" && d.Clinic == nil {
 		return
 	}
 	if a.seq++; a.seq%ringSize == 0 {

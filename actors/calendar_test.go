@@ -25,6 +25,7 @@ type page struct {
 	gaps      int
 	slow      bool // does not keep up
 	broken    bool
+	ends      int // times it was sent back
 }
 
 func (p *page) PushSnapshot(encoded []byte) bool {
@@ -297,4 +298,10 @@ func TestCalendarForgetsThePast(t *testing.T) {
 		w.wait(10 * time.Second)
 		count(0)
 	})
+}
+
+func (p *page) PushEnd() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ends++
 }

@@ -58,6 +58,7 @@ type standingThere struct {
 
 // Receive implements system.Actor.
 func (a *clinicActor) Receive(c *system.Context, msg any) {
+	a.c = a.c.present()
 	switch m := msg.(type) {
 	case system.Restarted:
 		a.loading = true

@@ -36,6 +36,7 @@ func newAsker(r *Relais, c *clinic) *asker { return &asker{r: r, c: c, tries: ma
 
 // Receive implements system.Actor.
 func (a *asker) Receive(c *system.Context, msg any) {
+	a.c = a.c.present()
 	switch m := msg.(type) {
 	case system.Restarted:
 		clear(a.tries)
@@ -184,7 +185,7 @@ func (r *Relais) takeConsent(in engine.Reply) (b storage.Batch, changed []stored
 	now := time.Now().UTC()
 	for _, id := range r.waitlist.byContact(in.Phone, "") {
 		p, version, ok := r.waitlist.patient(id)
-		c := r.clinics[p.Clinic]
+		c := r.hall.get(p.Clinic)
 		if !ok || c == nil {
 			continue
 		}

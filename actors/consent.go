@@ -27,7 +27,9 @@ func (r *Relais) consent(ctx context.Context, in engine.Reply, offer engine.Offe
 		if err != nil {
 			return engine.Answer{}, err
 		}
-		facts = r.facts(r.clinics[s.Clinic], s)
+		if c := r.clinicOf(offer.Slot()); c != nil {
+			facts = r.facts(c, s)
+		}
 		lang = cmp.Or(in.Lang, s.Person.Lang)
 		for _, c := range s.Person.Contacts {
 			if in.Channel == engine.EmailMail && c.Email != "" && email == "" {
@@ -45,7 +47,7 @@ func (r *Relais) consent(ctx context.Context, in engine.Reply, offer engine.Offe
 		}
 	} else if _, last, ok := r.replies.of(phone); ok {
 		if s, err := r.offerState(ctx, last.offer); err == nil {
-			facts = r.facts(last.clinic, s)
+			facts = r.facts(last.clinic.present(), s)
 			lang = cmp.Or(in.Lang, last.lang)
 		}
 	}

@@ -28,6 +28,7 @@ type dmeActor struct {
 	syncVer  uint64
 	cursor   string
 	ready    bool
+	crowd    bool // many clinics began together
 	looking  bool
 	looks    uint64        // begun, so that the result of one before a reload is told from the present one
 	again    bool          // a hint came during a look
@@ -63,7 +64,7 @@ type chainLink struct {
 }
 
 type (
-	begin      struct{} // the actors that it talks to are there
+	begin      struct{ crowd bool } // the actors that it talks to are there; crowd: those of many clinics begin
 	tellHealth struct{}
 	// compareOne asks for one slot to be held against the record system.
 	compareOne struct{ slot engine.Slot }
@@ -101,8 +102,10 @@ func newDMEActor(r *Relais, c *clinic) *dmeActor {
 
 // Receive implements system.Actor.
 func (a *dmeActor) Receive(c *system.Context, msg any) {
+	a.c = a.c.present()
 	switch m := msg.(type) {
 	case begin:
+		a.crowd = m.crowd
 		a.load(c, false)
 	case system.Restarted:
 		a.c.shut.Store(true)
@@ -209,8 +212,8 @@ func (a *dmeActor) loaded(c *system.Context, m dmeLoaded) {
 	for _, w := range a.writes {
 		a.try(c, w)
 	}
-	if clinics := len(a.r.clinics); first && clinics > 1 {
-		c.After(rand.N(time.Duration(clinics)*startApart), lookNow{}) //nolint:gosec // spreads looks, guards nothing
+	if first && a.crowd {
+		c.After(rand.N(time.Duration(a.r.hall.len())*startApart), lookNow{}) //nolint:gosec // spreads looks, guards nothing
 		return
 	}
 	a.look(c)

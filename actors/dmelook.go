@@ -78,7 +78,7 @@ const (
 func rest(took time.Duration) time.Duration { return min(restFor*took, seenWithin-2*took) }
 
 // poll is the longest time between two looks that work.
-func (a *dmeActor) poll() time.Duration { return cmp.Or(a.r.opt.Poll[a.c.ID], defaultPoll) }
+func (a *dmeActor) poll() time.Duration { return cmp.Or(a.c.poll, defaultPoll) }
 
 // spread draws a time of at most d, so that the looks of many clinics that began together drift apart.
 func spread(d time.Duration) time.Duration {

@@ -20,16 +20,21 @@ import (
 // The methods of this file serve the front desk's pages. Errors are *engine.Error.
 
 func (r *Relais) clinic(id engine.ClinicID) (*clinic, error) {
-	if c := r.clinics[id]; c != nil {
-		return c, nil
+	c := r.hall.get(id)
+	switch {
+	case c == nil:
+		return nil, engine.Errorf(engine.NotFound, "there is no such clinic")
+	case !c.isOpen():
+		return nil, engine.Errorf(engine.Unavailable, "this clinic is being opened with its new settings; try again in a moment")
 	}
-	return nil, engine.Errorf(engine.NotFound, "there is no such clinic")
+	return c, nil
 }
 
 // Clinics lists the clinics by name.
 func (r *Relais) Clinics(context.Context) []desk.ClinicInfo {
-	list := make([]desk.ClinicInfo, 0, len(r.clinics))
-	for _, c := range r.clinics {
+	clinics := r.hall.all()
+	list := make([]desk.ClinicInfo, 0, len(clinics))
+	for _, c := range clinics {
 		list = append(list, r.info(c, time.Now()))
 	}
 	slices.SortFunc(list, func(a, b desk.ClinicInfo) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
@@ -60,7 +65,7 @@ func (r *Relais) Attach(ctx context.Context, id engine.ClinicID, epoch string, s
 
 // Seq is the newest sequence of a clinic's calendar.
 func (r *Relais) Seq(id engine.ClinicID) uint64 {
-	if c := r.clinics[id]; c != nil {
+	if c := r.hall.get(id); c != nil {
 		return c.seq.Load()
 	}
 	return 0
@@ -100,7 +105,7 @@ func (r *Relais) CheckNow(_ context.Context, id engine.ClinicID) error {
 
 // Nudge is a hint that something changed in a clinic's record system.
 func (r *Relais) Nudge(id engine.ClinicID) {
-	if c := r.clinics[id]; c != nil {
+	if c := r.hall.get(id); c != nil && c.isOpen() {
 		c.sync.Send(nudge{pushed: true})
 	}
 }
@@ -347,7 +352,7 @@ func (r *Relais) add(ctx context.Context, patients []engine.Patient, entries []e
 		r.waitlist.putEntry(e, 1)
 	}
 	for _, p := range patients {
-		if c := r.clinics[p.Clinic]; c != nil {
+		if c := r.hall.get(p.Clinic); c != nil && c.isOpen() {
 			c.sync.Send(feed{[]engine.PatientID{p.ID}})
 		}
 	}

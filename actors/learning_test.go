@@ -17,7 +17,7 @@ func (w *world) learned() offer.Cells {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if c := w.process.clinics["a"]; c.rates() != cells.Rates(c.Policy.Accept) {
+	if c := w.process.hall.get("a"); c.rates() != cells.Rates(c.Policy.Accept) {
 		w.t.Error("slots decide by other rates than the store has")
 	}
 	return cells

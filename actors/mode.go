@@ -113,7 +113,7 @@ func (r *Relais) mayBecome(c *clinic, m engine.Mode) error {
 	case engine.Shadow:
 		return nil
 	case engine.Approval, engine.Automatic:
-		if why := r.opt.WatchOnly[c.ID]; why != "" {
+		if why := c.watchOnly; why != "" {
 			return engine.Errorf(engine.Conflict, "%s", why)
 		}
 		return nil
@@ -129,7 +129,7 @@ func (r *Relais) spreadMode(c *clinic) {
 func (r *Relais) modeState(c *clinic) desk.ModeState {
 	m := c.moded.Load()
 	return desk.ModeState{
-		Mode: m.Mode, Revision: m.version, Configured: c.Mode, By: m.By, Since: when(m.At), Only: r.opt.WatchOnly[c.ID],
+		Mode: m.Mode, Revision: m.version, Configured: c.Mode, By: m.By, Since: when(m.At), Only: c.watchOnly,
 	}
 }
 

@@ -92,6 +92,7 @@ func newNotifier(r *Relais, id engine.OfferID) *notifier {
 
 // Receive implements system.Actor.
 func (a *notifier) Receive(c *system.Context, msg any) {
+	a.c = a.c.present()
 	switch m := msg.(type) {
 	case system.Started, system.Stopped:
 	case system.Restarted:
@@ -102,7 +103,7 @@ func (a *notifier) Receive(c *system.Context, msg any) {
 			a.load(c)
 		}
 	case preloadOffer:
-		if a.phase == unloaded {
+		if a.phase == unloaded || a.phase == idle && a.c == nil {
 			a.loaded(c, m)
 		}
 	case loadedOffer:

@@ -11,7 +11,7 @@ import (
 )
 
 func (a *notifier) load(c *system.Context) {
-	if a.c = a.r.clinicOf(a.id.Slot()); a.c == nil {
+	if a.c = a.r.workingOn(a.id.Slot()); a.c == nil {
 		a.phase = idle
 		return
 	}
@@ -34,7 +34,10 @@ func (a *notifier) load(c *system.Context) {
 }
 
 func (a *notifier) loaded(c *system.Context, p preloadOffer) {
-	a.c = a.r.clinicOf(a.id.Slot())
+	if a.c = a.r.workingOn(a.id.Slot()); a.c == nil {
+		a.phase = idle
+		return
+	}
 	if a.known && a.version == p.version { // a commit failed, and changed nothing
 		a.phase, a.again = idle, false
 		a.next(c)

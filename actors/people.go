@@ -174,7 +174,8 @@ func brokenOf(p engine.Patient) (list []desk.Broken) {
 // numbers are in E.164 form. It fails with engine.Conflict when the contact is not any more what the
 // person was looking at. An address that opted out stays so: only its owner can opt in again.
 func (r *Relais) ChangeContact(ctx context.Context, id engine.ClinicID, pid engine.PatientID, by engine.UserID, in desk.ContactChange) (desk.Record, error) {
-	if _, err := r.clinic(id); err != nil {
+	c, err := r.clinic(id)
+	if err != nil {
 		return desk.Record{}, err
 	}
 	for try := 0; ; try++ {
@@ -218,7 +219,7 @@ func (r *Relais) ChangeContact(ctx context.Context, id engine.ClinicID, pid engi
 		}
 		r.waitlist.putPatient(p, version+1)
 		if in.Confirm {
-			r.carryOut(r.clinics[id], ask)
+			r.carryOut(c, ask)
 		}
 		return r.Patient(ctx, id, pid)
 	}

@@ -35,7 +35,7 @@ func (a *clinicActor) tidy(c *system.Context) {
 		if err == nil {
 			err = a.r.pruneReplies(ctx, a.c.ID, until)
 		}
-		if err == nil && a.c.ID == a.r.opt.Clinics[0].ID { // one of them looks after what is shared
+		if err == nil && a.r.hall.isFirst(a.c.ID) { // one of them looks after what is shared
 			err = a.r.pruneReplies(ctx, storage.Shared, until)
 		}
 		return n, err

@@ -12,14 +12,10 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"relais/actors/system"
 	"relais/engine"
-	"relais/engine/health"
-	"relais/engine/match"
-	"relais/engine/offer"
 	"relais/engine/reach"
 	"relais/engine/slot"
 	"relais/storage"
@@ -48,71 +44,21 @@ type Options struct {
 type Relais struct {
 	opt      Options
 	sys      *system.System
-	store    storage.Store
+	store    storage.Store // lets a clinic's writes through while it is open here
+	fence    *fence
 	waitlist *waitlist
 	replies  *replies
 	tokenKey []byte
 	optOuts  ledger
 	epoch    string // of the calendars' sequences
 
-	clinics map[engine.ClinicID]*clinic
-	slots   *system.Directory[engine.SlotID]
-	offers  *system.Directory[engine.OfferID]
-	where   sync.Map // engine.SlotID -> *clinic, of every slot known to the store
-	next    sync.Map // engine.SlotID -> engine.SlotID, of chains: a slot, and the one that its winner gave up
+	hall   *hall // the clinics that are open here
+	slots  *system.Directory[engine.SlotID]
+	offers *system.Directory[engine.OfferID]
+	where  sync.Map // engine.SlotID -> *clinic, of every slot known to the store
+	next   sync.Map // engine.SlotID -> engine.SlotID, of chains: a slot, and the one that its winner gave up
 
 	commits, looks, wholes, writes, sends, asks system.Pool
-}
-
-// clinic is what the actors of one clinic share. Only the gates change.
-type clinic struct {
-	engine.Clinic
-	zone     *time.Location
-	points   map[engine.PlaceID]engine.Point
-	staff    map[engine.PractitionerID]*engine.Practitioner
-	dme      DME
-	boss     system.Ref // the clinic actor
-	sync     system.Ref // the dme actor
-	calendar system.Ref
-	asker    system.Ref
-	unread   *unread
-	seq      atomic.Uint64 // newest sequence of the calendar
-	// gate is not 0 while messages may leave: the record system was seen whole since the process
-	// started and can be trusted. It counts the times it was opened, so that a slot which has not
-	// been compared since the last time is told from one that has.
-	gate atomic.Uint64
-	// learned is how often offers are accepted here, by what openings showed; nil: not loaded.
-	learned atomic.Pointer[offer.Cells]
-	// shut closes the gate at once, whatever the clinic actor is busy with, and heard is when the
-	// dme actor was last alive (Unix nanoseconds): without it nobody would notice that trust is over.
-	shut  atomic.Bool
-	heard atomic.Int64
-	// moded is the mode as it was kept at the desk or, before that, as the configuration gives it; moding
-	// lets one change after the other.
-	moded  atomic.Pointer[modeRecord]
-	moding sync.Mutex
-}
-
-// opening is the number of the gate's present opening; 0 while nothing may leave.
-func (c *clinic) opening() uint64 {
-	if c.shut.Load() || time.Now().UnixNano()-c.heard.Load() > int64(health.MaxStale) {
-		return 0
-	}
-	return c.gate.Load()
-}
-
-func (c *clinic) query(s engine.Slot, now time.Time) match.Query {
-	return match.Query{Slot: s, Place: c.points[s.Place], Zone: c.zone, Now: now}
-}
-
-// personZone is the patient's own zone, or the clinic's.
-func (c *clinic) personZone(p engine.Patient) *time.Location {
-	if p.Zone != "" {
-		if zone, err := time.LoadLocation(p.Zone); err == nil {
-			return zone
-		}
-	}
-	return c.zone
 }
 
 // The bounds of work outside the actors.
@@ -131,36 +77,28 @@ func New(opt Options) (*Relais, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := len(opt.Clinics)
 	r := &Relais{
-		opt: opt, sys: sys, store: opt.Store, waitlist: newWaitlist(), replies: newReplies(), optOuts: ledger{words: map[string]optOutRecord{}},
-		epoch: rand.Text(), clinics: map[engine.ClinicID]*clinic{},
+		opt: opt, sys: sys, waitlist: newWaitlist(), replies: newReplies(), optOuts: ledger{words: map[string]optOutRecord{}},
+		epoch: rand.Text(), hall: newHall(),
 		commits: sys.NewPool(commitWorkers, commitWaiting),
-		looks:   sys.NewPool(max(8, n), 2*n+8),
-		wholes:  sys.NewPool(wholeLooks, 2*n+8),
-		writes:  sys.NewPool(max(8, n), 64*n+64),
+		looks:   sys.NewPool(1, 1),
+		wholes:  sys.NewPool(1, 1),
+		writes:  sys.NewPool(1, 1),
 		sends:   sys.NewPool(sendWorkers, sendWaiting),
 		asks:    sys.NewPool(askWorkers, askWaiting),
 	}
+	r.fence = newFence(opt.Store)
+	r.store = r.fence
+	r.resize(len(opt.Clinics))
 	r.slots = system.NewDirectory(sys, "slot", func(id engine.SlotID) system.Actor { return newSlotActor(r, id) })
 	r.offers = system.NewDirectory(sys, "notifier", func(id engine.OfferID) system.Actor { return newNotifier(r, id) })
 	for _, ec := range opt.Clinics {
-		zone, err := time.LoadLocation(ec.Zone)
+		c, err := newClinic(Setup{Clinic: ec, DME: opt.DMEs[ec.ID], Poll: opt.Poll[ec.ID], WatchOnly: opt.WatchOnly[ec.ID]}, nil)
 		if err != nil {
-			return nil, fmt.Errorf("clinic %s: time zone %q is not known: %w", ec.ID, ec.Zone, err)
+			return nil, err
 		}
-		c := &clinic{Clinic: ec, zone: zone, points: map[engine.PlaceID]engine.Point{}, staff: map[engine.PractitionerID]*engine.Practitioner{}, unread: newUnread(), dme: opt.DMEs[ec.ID]}
-		if c.dme == nil {
-			return nil, fmt.Errorf("clinic %s has no record system", ec.ID)
-		}
-		for i := range ec.Practitioners {
-			c.staff[ec.Practitioners[i].ID] = &ec.Practitioners[i]
-		}
-		for _, p := range ec.Places {
-			c.points[p.ID] = p.Point
-		}
-		c.moded.Store(&modeRecord{Mode: ec.Mode})
-		r.clinics[ec.ID] = c
+		r.hall.enter(c)
+		r.fence.open(c.ID)
 	}
 	return r, nil
 }
@@ -196,15 +134,16 @@ func (r *Relais) Start(ctx context.Context) error {
 	if err := r.loadOptOuts(ctx); err != nil {
 		return fmt.Errorf("load the list of opt-outs: %w", err)
 	}
-	for _, c := range r.clinics {
-		if err := r.load(ctx, c); err != nil {
+	clinics := r.hall.all()
+	for _, c := range clinics {
+		if err := r.load(ctx, c, len(clinics) > 1); err != nil {
 			return fmt.Errorf("load clinic %s: %w", c.ID, err)
 		}
 	}
 	return nil
 }
 
-func (r *Relais) load(ctx context.Context, c *clinic) error {
+func (r *Relais) load(ctx context.Context, c *clinic, crowd bool) error {
 	err := r.scan(ctx, c.ID, storage.KindPatient, func(rec storage.Record) error {
 		var p engine.Patient
 		err := json.Unmarshal(rec.Data, &p)
@@ -239,6 +178,9 @@ func (r *Relais) load(ctx context.Context, c *clinic) error {
 	c.asker = r.sys.Spawn("asker", string(c.ID), func() system.Actor { return newAsker(r, c) })
 	c.boss = r.sys.Spawn("clinic", string(c.ID), func() system.Actor { return newClinicActor(r, c) })
 	c.boss.Send(learnedFrom{cells: cells})
+	if c.before != nil {
+		c.before.newest.Store(c) // who holds the earlier life, for an offer's telephone, finds this one
+	}
 
 	err = r.scan(ctx, c.ID, storage.KindSlot, func(rec storage.Record) error {
 		var s slot.State
@@ -281,8 +223,9 @@ func (r *Relais) load(ctx context.Context, c *clinic) error {
 	if err != nil {
 		return err
 	}
-	c.sync.Send(begin{})
+	c.sync.Send(begin{crowd})
 	c.boss.Send(begin{})
+	c.opened()
 	for _, o := range promised {
 		r.carryOut(c, o)
 	}
@@ -362,7 +305,7 @@ func (r *Relais) clinicOf(id engine.SlotID) *clinic {
 	if !ok {
 		return nil
 	}
-	return c.(*clinic)
+	return c.(*clinic).present()
 }
 
 // The key that offers' tokens are derived with lives in the store, sealed like everything else.

@@ -150,6 +150,9 @@ func (r *Relais) Reply(ctx context.Context, in engine.Reply) (engine.Answer, err
 		if c = r.clinicOf(offer.Slot()); c == nil {
 			return plain(in), nil
 		}
+		if c, err = r.settled(ctx, c); err != nil {
+			return engine.Answer{}, err
+		}
 	}
 	state, err := r.offerState(ctx, offer)
 	if err != nil {
@@ -244,11 +247,12 @@ func (r *Relais) stranger(ctx context.Context, in engine.Reply) (engine.Answer, 
 	}
 	for _, id := range r.waitlist.byContact(in.Phone, "") {
 		p, _, ok := r.waitlist.patient(id)
-		if !ok || r.clinics[p.Clinic] == nil {
+		c := r.hall.get(p.Clinic)
+		if !ok || c == nil {
 			continue
 		}
 		u := unreadRecord{Patient: id, Channel: in.Channel, Phone: in.Phone, Lang: p.Lang}
-		isNew, err := r.keepUnread(ctx, r.clinics[p.Clinic], u, in)
+		isNew, err := r.keepUnread(ctx, c, u, in)
 		if !isNew {
 			a.Text = ""
 		}
@@ -332,7 +336,7 @@ func (r *Relais) which(ctx context.Context, several []known, last known, in engi
 		if err != nil {
 			return engine.Answer{}, err
 		}
-		facts = append(facts, r.facts(k.clinic, s))
+		facts = append(facts, r.facts(k.clinic.present(), s))
 	}
 	return engine.Answer{Kind: engine.AnsWhich, Lang: lang, Text: wording.Choose(lang, facts)}, nil
 }
@@ -348,7 +352,8 @@ func (r *Relais) whose(ctx context.Context, in engine.Reply) (*clinic, engine.Of
 		if c == nil {
 			return nil, "", none
 		}
-		return c, in.Attempt.Offer(), nil
+		c, err := r.settled(ctx, c)
+		return c, in.Attempt.Offer(), err
 	case in.Phone != "":
 		return nil, "", nil
 	}
@@ -368,11 +373,12 @@ func (r *Relais) byToken(ctx context.Context, token string) (*clinic, engine.Off
 	if err := json.Unmarshal(rec.Data, &t); err != nil {
 		return nil, "", unavailable(err)
 	}
-	c := r.clinics[t.Clinic]
+	c := r.hall.get(t.Clinic)
 	if c == nil {
 		return nil, "", none
 	}
-	return c, t.Offer, nil
+	c, err = r.settled(ctx, c)
+	return c, t.Offer, err
 }
 
 // offerState reads an offer's messages from the store: what was committed.
@@ -397,8 +403,12 @@ func (r *Relais) offerState(ctx context.Context, o engine.OfferID) (reach.State,
 
 // Receipt takes a carrier's later word on an attempt. It returns once that is kept.
 func (r *Relais) Receipt(ctx context.Context, in engine.Receipt) error {
-	if r.clinicOf(in.Attempt.Offer().Slot()) == nil {
+	c := r.clinicOf(in.Attempt.Offer().Slot())
+	if c == nil {
 		return engine.Errorf(engine.NotFound, "there is no such attempt")
+	}
+	if _, err := r.settled(ctx, c); err != nil {
+		return err
 	}
 	_, err := system.AskIn[engine.Receipt, struct{}](ctx, r.offers, in.Attempt.Offer(), in)
 	return err

@@ -37,9 +37,9 @@ func TestSimulation(t *testing.T) {
 }
 
 // trouble says what goes wrong in a simulation.
-type trouble struct{ dme, store, carriers, panics, crashes, staff bool }
+type trouble struct{ dme, store, carriers, panics, crashes, staff, shifts bool }
 
-var everything = trouble{dme: true, store: true, carriers: true, panics: true, crashes: true, staff: true}
+var everything = trouble{dme: true, store: true, carriers: true, panics: true, crashes: true, staff: true, shifts: true}
 
 // simulation is a world with a will of its own.
 type simulation struct {
@@ -66,6 +66,8 @@ type simulation struct {
 	asked   map[engine.PatientID]map[engine.OfferID]time.Time
 	broken  map[string]bool
 
+	shut map[engine.ClinicID]bool // closed: nothing is written, nothing leaves
+
 	storeFault float64 // how often a commit fails
 	killAt     int     // crash at this many commits from now; 0: not
 	panicky    float64
@@ -83,6 +85,7 @@ func newSimulation(t *testing.T, seed uint64, clinics int, tr trouble) *simulati
 		claims: map[engine.SlotID]int{}, before: map[engine.SlotID]slot.State{}, left: map[engine.AttemptID]int{},
 		first: map[string]engine.OfferID{}, once: map[string]int{}, stopped: map[engine.Phone]time.Time{},
 		bounced: map[engine.OfferID]bool{}, asked: map[engine.PatientID]map[engine.OfferID]time.Time{}, broken: map[string]bool{},
+		shut: map[engine.ClinicID]bool{},
 	}
 	s.world = newWorld(t, clinics, func(p *engine.Policy) {
 		p.Size, p.Every, p.Grace, p.MaxAsked = 2, 4*time.Minute, 20*time.Second, 10
@@ -224,6 +227,9 @@ func (s *simulation) committed(b storage.Batch) {
 	s.imu.Lock()
 	defer s.imu.Unlock()
 	for _, p := range b.Puts {
+		if s.shut[p.Key.Clinic] {
+			s.broke("clinic %s is closed, and %s %s is written", p.Key.Clinic, p.Key.Kind, p.Key.ID)
+		}
 		if p.Key.Kind != storage.KindSlot {
 			continue
 		}
@@ -294,6 +300,9 @@ func (s *simulation) leaves(m sent) {
 
 	s.imu.Lock()
 	defer s.imu.Unlock()
+	if s.shut[m.Clinic] {
+		s.broke("clinic %s is closed, and %s leaves", m.Clinic, m.Kind)
+	}
 	if s.left[m.Attempt]++; s.left[m.Attempt] > 1 {
 		s.broke("attempt %s left twice", m.Attempt)
 	}
@@ -386,7 +395,11 @@ func (s *simulation) source() string { return fmt.Sprintf("S%d", 1+s.n(perSlots)
 func (s *simulation) move() {
 	c := s.clinic()
 	d := s.dmes[c]
-	switch s.n(18) {
+	switch s.n(19) {
+	case 18:
+		if s.shifts {
+			s.shift(c)
+		}
 	case 0, 1, 2, 3:
 		d.cancel(s.source())
 	case 16, 17:
@@ -602,6 +615,9 @@ func (s *simulation) heal() {
 	if s.dead.Load() {
 		s.restart()
 	}
+	s.wait(2 * time.Minute)
+	s.asking.Wait()
+	s.openAll()
 	s.wait(2 * time.Minute)
 	for id := range s.dmes {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

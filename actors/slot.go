@@ -105,6 +105,7 @@ func newSlotActor(r *Relais, id engine.SlotID) *slotActor {
 
 // Receive implements system.Actor.
 func (a *slotActor) Receive(c *system.Context, msg any) {
+	a.c = a.c.present()
 	switch m := msg.(type) {
 	case system.Started, system.Stopped:
 	case system.Restarted:
@@ -116,7 +117,7 @@ func (a *slotActor) Receive(c *system.Context, msg any) {
 			a.load(c)
 		}
 	case preload:
-		if a.phase == unloaded {
+		if a.phase == unloaded || a.phase == idle && a.c == nil {
 			a.c = a.r.clinicOf(a.id)
 			a.loaded(c, m)
 		}
@@ -153,8 +154,8 @@ func (a *slotActor) key() storage.Key {
 }
 
 func (a *slotActor) load(c *system.Context) {
-	if a.c = a.r.clinicOf(a.id); a.c == nil {
-		a.phase = idle // a slot nobody opened: every input is refused
+	if a.c = a.r.workingOn(a.id); a.c == nil {
+		a.phase = idle // a slot nobody opened, or of a clinic that closes: every input is refused
 		return
 	}
 	a.phase = loading

@@ -37,7 +37,7 @@ const mostRetries = 8
 // step decides, and commits what was decided.
 func (a *slotActor) step(c *system.Context, w slotWork) {
 	if a.c == nil {
-		w.fail(engine.Errorf(engine.NotFound, "there is no such slot"))
+		w.fail(a.r.noSlot(a.id))
 		return
 	}
 	if !a.current(&w) {

@@ -270,6 +270,12 @@ func (w *world) start() {
 	}
 }
 
+// setup is clinic c as this process was started with.
+func (p *process) setup(c engine.ClinicID) Setup {
+	i := slices.IndexFunc(p.w.clinics, func(ec engine.Clinic) bool { return ec.ID == c })
+	return Setup{Clinic: p.w.clinics[i], DME: line{p.w.dmes[c], p}, Poll: p.w.poll, WatchOnly: p.w.watchOnly[c]}
+}
+
 // crash ends the process between two instructions: what it holds is gone, and nothing more of it
 // is felt outside.
 func (w *world) crash() {

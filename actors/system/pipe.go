@@ -23,7 +23,7 @@ type piped struct {
 // At most Options.Workers calls run at once and Options.Waiting wait; beyond that the result is an
 // engine.TooMany error. A call still waiting when ctx ends never runs. A panic in f becomes an
 // engine.Internal error. The context of f ends with ctx and when the system is shut down, but not
-// when the actor stops: what has begun outside may have effects that must be finished.
+// when the actor stops (but for [System.Halt]): what has begun outside may have effects that must be finished.
 func Pipe[T any](c *Context, ctx context.Context, f func(context.Context) (T, error), wrap func(T, error) any) {
 	PipeOn(Pool{}, c, ctx, f, wrap)
 }
@@ -54,13 +54,12 @@ func PipeOn[T any](on Pool, c *Context, ctx context.Context, f func(context.Cont
 
 	var value T
 	s := k.kind.sys
-	j := &job{ctx: ctx, cell: k}
+	ctx, cancel := context.WithCancel(ctx)
+	j := &job{ctx: ctx, cell: k, cancel: cancel}
 	j.done = func(err error) {
 		k.own(piped{c.life, func() any { return wrap(value, err) }})
 	}
 	j.work = func() (err error) {
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
 		defer context.AfterFunc(s.hard, cancel)() //nolint:contextcheck // the end of the system ends the work too
 		defer func() {
 			if r := recover(); r != nil {
@@ -87,6 +86,8 @@ type job struct {
 	work func() error
 	done func(error)
 	quit func() bool // unregisters from ctx
+
+	cancel context.CancelFunc
 }
 
 // pool runs jobs in order on at most workers goroutines, which end when nothing waits.
@@ -113,6 +114,7 @@ func (p *pool) submit(j *job) {
 	default:
 		p.mu.Unlock()
 		j.done(errPoolFull)
+		j.cancel()
 	}
 }
 
@@ -126,6 +128,7 @@ func (p *pool) expire(j *job) {
 	p.mu.Unlock()
 	if i >= 0 {
 		j.done(late(j.ctx))
+		j.cancel()
 		p.progress()
 	}
 }
@@ -142,6 +145,7 @@ func (p *pool) work(j *job) {
 			err = j.work()
 		}
 		j.done(err) // before the job is off the list: in between, Shutdown would see nothing to wait for
+		j.cancel()
 		p.mu.Lock()
 		i := slices.Index(p.running, j)
 		p.running = slices.Delete(p.running, i, i+1)
@@ -161,6 +165,26 @@ func (p *pool) load() (running, waiting int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.running), len(p.queue)
+}
+
+// Resize changes the bounds. Work that runs or waits already is not touched.
+func (p Pool) Resize(workers, waiting int) {
+	p.pool.mu.Lock()
+	defer p.pool.mu.Unlock()
+	p.pool.workers, p.pool.limit = workers, waiting
+}
+
+// of lists the work of some actors that runs or waits.
+func (p *pool) of(cells map[*cell]bool) []*job {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var jobs []*job
+	for _, j := range slices.Concat(p.running, p.queue) {
+		if cells[j.cell] {
+			jobs = append(jobs, j)
+		}
+	}
+	return jobs
 }
 
 // names lists the actors whose work has not come back.

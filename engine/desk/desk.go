@@ -136,7 +136,8 @@ type Delta struct {
 	Cards  []Card          `json:"cards,omitempty"` // new or changed
 	Remove []engine.SlotID `json:"remove,omitempty"`
 	Health *Health         `json:"health,omitempty"`
-	Mode   engine.Mode     `json:"mode,omitempty"` // the clinic's, when it changed
+	Mode   engine.Mode     `json:"mode,omitempty"`   // the clinic's, when it changed
+	Clinic *ClinicInfo     `json:"clinic,omitempty"` // when its settings changed
 }
 
 // Frame is one message of the live feed: exactly one field is set. A frame is sent as one
@@ -158,6 +159,9 @@ type Ping struct {
 type Subscriber interface {
 	PushSnapshot(encoded []byte) bool
 	PushDelta(seq uint64, encoded []byte) bool
+	// PushEnd says that nothing more comes from here: the clinic is opened anew or elsewhere. The
+	// reader comes back and says what it has.
+	PushEnd()
 }
 
 // Asked is one person who was asked, for the detail of a slot.

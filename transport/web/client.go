@@ -79,6 +79,9 @@ func (c *client) PushDelta(_ uint64, encoded []byte) bool {
 	return true
 }
 
+// PushEnd sends the browser back for a calendar that was begun anew.
+func (c *client) PushEnd() { c.closeWith(CloseRestart, "opened anew") }
+
 // pushPing replaces a ping that still waits.
 func (c *client) pushPing(encoded []byte) {
 	c.mu.Lock()
