@@ -115,6 +115,7 @@ export class Calendar implements Sink {
       if (was !== c.state) this.onNews({ card: c, was });
     }
     for (const id of d.remove ?? []) this.#remove(id, touched);
+    if (d.clinic) this.clinic = d.clinic;
     if (d.mode && this.clinic) this.clinic = { ...this.clinic, mode: d.mode };
     if (d.health) {
       const was = this.health?.status;
