@@ -912,6 +912,7 @@ export interface components {
         };
         Delta: {
             cards?: components["schemas"]["Card"][] | null;
+            clinic?: components["schemas"]["ClinicInfo"];
             health?: components["schemas"]["Health"];
             /** @enum {string} */
             mode?: "automatic" | "approval" | "shadow";
