@@ -14,7 +14,7 @@ MAILPIT  := 1.27.11
 FUZZTIME ?= 20s
 ARGS     ?=
 
-.PHONY: help run build test e2e race fuzz bench bench-dme bench-ui chaos screenshots policies lint check ui api tools mailpit clean
+.PHONY: help run build test e2e race fuzz bench bench-dme bench-ui chaos winner screenshots policies lint check ui api tools mailpit clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,6 +85,10 @@ chaos: ## 20,000 offers while carriers fail and the process is killed, and the s
 	@.ci/need go
 	CHAOS=full go test ./cmd/internal/app -run 'TestChaos' -count=1 -timeout 40m -v
 	@cat build/chaos.md
+
+winner: ## 1,000 kills while people race for slots; what they were told must be linearizable (an hour; KILLS=20 SEED=3)
+	@.ci/need go
+	KILLS=$${KILLS:-1000} go test ./cmd/internal/app -run 'TestOneWinner' -count=1 -timeout 3h -v
 
 bench-dme: ## 1,000 clinics in one process, and a schedule of 50,000 slots (15 minutes)
 	@.ci/need go
