@@ -37,6 +37,7 @@ type dmeActor struct {
 	// fullAfter is how long after the last complete look the next one is due.
 	fullAfter time.Duration
 	full      bool // the next look is a complete one
+	resume    bool // but this one first is for what changed since the cursor that was kept
 	cancel    func()
 	writes    map[string]*write // by order
 	told      health.Status
@@ -54,6 +55,10 @@ type syncRecord struct {
 	Health health.State         `json:"health"`
 	Chains map[string]chainLink `json:"chains,omitempty"` // by the appointment that was given up
 	Orders uint64               `json:"orders"`           // batches of orders so far
+	// Cursor is where the looks for changes were at Marked: everything up to there is in the store. It is kept
+	// with what is kept anyway and after each complete look, so it may be some minutes old.
+	Cursor string    `json:"cursor,omitempty"`
+	Marked time.Time `json:"marked,omitzero"`
 }
 
 // chainLink says which slot's winner gave an appointment up.
@@ -204,6 +209,7 @@ func (a *dmeActor) loaded(c *system.Context, m dmeLoaded) {
 	}
 	a.sync.Health = health.Loaded(a.sync.Health, time.Now().UTC())
 	a.ready, a.looking, a.full, a.keeping, a.feeding = true, false, true, nil, false
+	a.cursor, a.resume = a.sync.Cursor, a.sync.Cursor != "" && time.Since(a.sync.Marked) < resumeWithin
 	a.c.calendar.Send(scheduleLoaded{a.views()})
 	a.tell()
 	if first {
@@ -273,7 +279,12 @@ func (a *dmeActor) apply(c *system.Context, res schedule.Result, obs engine.Obse
 		if len(views) > 0 {
 			a.c.calendar.Send(scheduleChanged{views})
 		}
+		a.sync.Cursor, a.sync.Marked = a.cursor, time.Now().UTC()
+		before := a.sync.Health.Status
 		a.judge(c, health.Good{Full: full, Skew: obs.Skew})
+		if full && a.sync.Health.Status == before {
+			a.keepSync(c, func(*system.Context) {})
+		}
 		a.feed(c, a.concerned(res.Touched, full))
 		if full && a.sync.Health.Status == health.Checking {
 			a.c.boss.Send(a.comparison())

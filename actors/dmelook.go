@@ -30,7 +30,11 @@ func (a *dmeActor) look(c *system.Context) {
 	if full { // many clinics that began together must not read everything together
 		a.fullAfter = fullEvery - rand.N(fullEvery/2) //nolint:gosec // spreads looks, guards nothing
 	}
-	a.full = false
+	if a.resume && a.full { // quick, and shows what was freed meanwhile; the complete look follows at once
+		full, a.resume, a.again = false, false, true
+	} else {
+		a.full = false
+	}
 	cursor, dme := a.cursor, a.c.dme
 	from, until := a.window(now)
 	pool := a.r.looks
@@ -46,6 +50,9 @@ func (a *dmeActor) look(c *system.Context) {
 		return dme.Changes(ctx, cursor)
 	}, func(obs engine.Observation, err error) any { return looked{n, obs, full, err} })
 }
+
+// resumeWithin is how old a cursor may be that was kept when the process ended.
+const resumeWithin = time.Hour
 
 // lookWithin bounds one look; a record system that needs longer cannot be followed.
 const lookWithin = 30 * time.Second

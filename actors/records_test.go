@@ -22,10 +22,12 @@ type records struct {
 	clock   int
 	fault   *engine.DMEFailure // every call fails so
 	delay   time.Duration      // of every call
+	whole   time.Duration      // of a complete look, besides
 	hang    bool               // calls end only with their context
 	keeps   bool               // no appointment is cancelled by us
 	lost    int                // so many bookings take place, and the answer is lost
 	calls   int
+	asked   int                            // to book
 	booked  map[engine.BookingID]time.Time // ever
 	refused map[engine.BookingID]bool
 }
@@ -187,6 +189,15 @@ func (l line) Changes(ctx context.Context, cursor string) (engine.Observation, e
 }
 
 func (l line) Snapshot(ctx context.Context, from, until time.Time) (engine.Observation, error) {
+	l.mu.Lock()
+	whole := l.whole
+	l.mu.Unlock()
+	if whole > 0 {
+		select {
+		case <-time.After(whole):
+		case <-ctx.Done():
+		}
+	}
 	if err := l.call(ctx); err != nil {
 		return engine.Observation{}, err
 	}
@@ -218,6 +229,9 @@ func (l line) Read(ctx context.Context, source string) (engine.Observation, erro
 }
 
 func (l line) Book(ctx context.Context, b engine.Booking) (engine.Booked, error) {
+	l.mu.Lock()
+	l.asked++
+	l.mu.Unlock()
 	if err := l.call(ctx); err != nil {
 		return engine.Booked{}, err
 	}

@@ -129,9 +129,38 @@ func TestNothingLeavesBeforeTheFirstLook(t *testing.T) {
 		if n := len(w.slot("S1").Offers); n != 3 {
 			t.Errorf("%d people chosen on what may not be true any more", n)
 		}
-		w.wait(30 * time.Second) // courtesies wait for trust
+		w.wait(60 * time.Second) // courtesies wait for trust
 		w.want("a1 taken", "a2 taken", "a3 taken")
 		w.phase("S1", slot.Closed)
+	})
+}
+
+// TestWatermarkIsKept frees a slot while the process is down: the looks go on where they were, so it shows before
+// the complete look has ended, and nobody hears of it until then.
+func TestWatermarkIsKept(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, 1, nil)
+		d := w.dmes["a"]
+		for i, s := range []string{"S1", "S2"} {
+			d.add(s, monday.Add(time.Duration(4+i)*time.Hour), 20*time.Minute)
+		}
+		w.start()
+		w.enrol("a", 3, nil)
+		w.wait(10 * time.Second)
+		w.crash()
+		d.cancel("S2")
+		d.mu.Lock()
+		d.whole = 25 * time.Second
+		d.mu.Unlock()
+		w.wait(10 * time.Minute)
+		w.start()
+		w.wait(5 * time.Second)
+		w.healthy("a", health.Starting)
+		w.phase("S2", slot.Freed)
+		w.want()
+		w.wait(2 * time.Minute)
+		w.healthy("a", health.Healthy)
+		w.want("a1 offer", "a2 offer", "a3 offer")
 	})
 }
 

@@ -58,6 +58,10 @@ func (a *dmeActor) try(c *system.Context, w *write) {
 	if w.running {
 		return
 	}
+	if wait := a.sync.Health.Brake(time.Now()); wait > 0 {
+		c.After(wait, tryWrite{w.order.ID})
+		return
+	}
 	w.running = true
 	w.tries++
 	if w.order.Do == deedCancel {

@@ -228,6 +228,25 @@ func (s State) bad(in Bad, now time.Time) State {
 	return s.suspend(in.Fault, detail, now)
 }
 
+// Brake is the breaker of a clinic: how long a write waits before it may ask to be made, and 0 when it may be
+// made now. A record system that asked us to wait is left alone until then. One that does not answer, errs or
+// does not let us in is asked by looks alone, however many writes wait; the first that works lets them all go.
+func (s State) Brake(now time.Time) time.Duration {
+	left := s.RetryAt.Sub(now)
+	switch {
+	case s.Failures == 0:
+		return 0
+	case s.Status == Suspended && (passing(s.Fault) || s.Fault == engine.DMESignIn):
+		return max(left, brakeFor)
+	case s.Fault == engine.DMEBusy:
+		return max(left, 0)
+	}
+	return 0
+}
+
+// brakeFor is how long a write waits at least that is held back.
+const brakeFor = time.Second
+
 func (s State) held(user engine.UserID, now time.Time) State {
 	if user == "" {
 		if s.Hold == "" {

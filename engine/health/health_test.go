@@ -109,6 +109,39 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
+func TestBrake(t *testing.T) {
+	const s = time.Second
+	asked := Bad{Fault: engine.DMEBusy, Wait: 90 * s}
+	for name, c := range map[string]struct {
+		events []Input
+		after  time.Duration // since the last of them, which come a second apart
+		want   time.Duration
+	}{
+		"healthy":                        {nil, 0, 0},
+		"a failure that is forgiven":     {[]Input{bad(engine.DMEError)}, 0, 0},
+		"asked to wait":                  {[]Input{asked}, 30 * s, 60 * s},
+		"asked to wait, over":            {[]Input{asked}, 91 * s, 0},
+		"down":                           {[]Input{bad(engine.DMEUnreachable), bad(engine.DMEUnreachable), bad(engine.DMEUnreachable)}, 0, s},
+		"down, and the next look is due": {[]Input{bad(engine.DMEUnreachable), bad(engine.DMEUnreachable), bad(engine.DMEUnreachable)}, time.Minute, s},
+		"suspended and asked to wait":    {[]Input{asked, asked, asked}, 0, 90 * s},
+		"not let in":                     {[]Input{bad(engine.DMESignIn)}, 0, s},
+		"answers again":                  {[]Input{bad(engine.DMESignIn), Good{Full: true}}, 0, 0},
+		"answers again, held by hand":    {[]Input{bad(engine.DMESignIn), HeldBy{User: "marie"}, Good{Full: true}}, 0, 0},
+		"held by hand":                   {[]Input{HeldBy{User: "marie"}}, 0, 0},
+		"a schedule that is not believed takes bookings": {[]Input{Implausible{Detail: "x"}}, 0, 0},
+		"so does one whose clock is off":                 {[]Input{Good{Skew: time.Hour}}, 0, 0},
+	} {
+		state, now := healthy(), t0
+		for _, in := range c.events {
+			now = now.Add(s)
+			state = Step(state, in, now)
+		}
+		if got := state.Brake(now.Add(c.after)); got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
+
 func TestWhatPeopleRead(t *testing.T) {
 	s := Step(healthy(), Good{Skew: -7 * time.Minute}, t0.Add(time.Second))
 	if s.Fault != engine.DMEMalformed || s.Detail != "The record system's clock is 7m0s behind ours." {
