@@ -56,8 +56,8 @@ func KindOf(n byte) (k Kind, ok bool) {
 // record that is named twice. Errors are engine.Invalid and quote nothing: a wrong subject may
 // hold anything.
 func (b *Batch) Check() (data int, err error) {
-	if n := len(b.Puts) + len(b.Events) + len(b.Effects); n > MaxBatch {
-		return 0, engine.Errorf(engine.Invalid, "a batch of %d puts, events and effects is over the limit of %d", n, MaxBatch)
+	if n := len(b.Puts) + len(b.Events) + len(b.Effects) + len(b.Redact.Events); n > MaxBatch {
+		return 0, engine.Errorf(engine.Invalid, "a batch of %d puts, events, effects and redactions is over the limit of %d", n, MaxBatch)
 	}
 	if len(b.Done) > MaxBatch {
 		return 0, engine.Errorf(engine.Invalid, "a batch with %d effects done is over the limit of %d", len(b.Done), MaxBatch)
@@ -71,15 +71,18 @@ func (b *Batch) Check() (data int, err error) {
 		}
 		data += len(b.Puts[i].Data)
 	}
-	for i := range b.Events {
-		if err := checkParts(b.Events[i].Clinic, b.Events[i].Subject); err != nil {
-			return 0, err
+	for _, events := range [...][]Event{b.Events, b.Redact.Events} {
+		for i := range events {
+			if err := checkParts(events[i].Clinic, events[i].Subject); err != nil {
+				return 0, err
+			}
+			if n := len(events[i].Data); n > MaxData {
+				return 0, tooLarge("an event", n)
+			}
+			data += len(events[i].Data)
 		}
-		if n := len(b.Events[i].Data); n > MaxData {
-			return 0, tooLarge("an event", n)
-		}
-		data += len(b.Events[i].Data)
 	}
+	data += namingSize * len(b.Redact.Events)
 	for i := range b.Effects {
 		if err := checkID(b.Effects[i].Clinic, b.Effects[i].ID); err != nil {
 			return 0, err

@@ -82,7 +82,8 @@ type Put struct {
 	Delete bool
 }
 
-// Event is one line of a timeline, never changed once written. The store numbers it.
+// Event is one line of a timeline, never changed once written, save that its data can be redacted. The
+// store numbers it, and chains it to the one before.
 type Event struct {
 	Clinic  engine.ClinicID
 	Subject string // what it is about, for example a SlotID
@@ -107,6 +108,7 @@ type Batch struct {
 	Events  []Event
 	Effects []Effect
 	Done    []EffectKey // removed; one that is not there is ignored
+	Redact  Redaction   // events whose data goes
 }
 
 // EffectKey names an effect.

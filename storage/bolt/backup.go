@@ -151,9 +151,14 @@ func Restore(ctx context.Context, backup, dir string, opt CheckOptions) (r Repor
 	if err := copyFile(ctx, from, part); err != nil {
 		return r, err
 	}
-	db, err := openPrepared(part, opt.Sealer)
+	db, err := openPrepared(part, opt.Sealer) //nolint:contextcheck // opening is not broken off
 	if err != nil {
 		return r, err
+	}
+	if kept, err := filepath.Glob(part + ".format*"); err == nil { // the backup itself is the old one
+		for _, old := range kept {
+			removeQuietly(old)
+		}
 	}
 	if err := db.Close(); err != nil {
 		return r, fmt.Errorf("storage/bolt: close the copy: %w", err)

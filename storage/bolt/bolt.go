@@ -96,7 +96,7 @@ type Store struct {
 	failure error // of closing
 
 	// Of the writer goroutine only.
-	seqs  map[engine.ClinicID]uint64 // newest event number of each clinic used since opening
+	heads map[engine.ClinicID]head // newest event of each clinic used since opening
 	space func(dir string) (uint64, error)
 }
 

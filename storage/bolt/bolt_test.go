@@ -23,9 +23,11 @@ func newSealer(tb testing.TB) *seal.Sealer {
 
 func TestConformance(t *testing.T) {
 	sealer := newSealer(t)
-	storagetest.Run(t, func(t *testing.T) func() (storage.Store, error) {
+	fresh := func(t *testing.T) func() (storage.Store, error) {
 		t.Helper()
 		dir := t.TempDir()
 		return func() (storage.Store, error) { return Open(dir, Options{Sealer: sealer}) }
-	})
+	}
+	storagetest.Run(t, fresh)
+	storagetest.RunChained(t, fresh)
 }

@@ -6,8 +6,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -32,6 +34,7 @@ func (p Problem) String() string { return p.What + " " + p.Do }
 const (
 	doRestore = "Stop Relais, keep this file aside, and restore the newest backup that checks well."
 	doKey     = "Check with the key file that the store was made with; if it is that one, restore the newest backup that checks well."
+	doChain   = "The file was changed by something else than Relais, or opened with another key: keep it aside as evidence, find out who could write it, and compare with the backups."
 	doReport  = "Nothing is lost that the rest needs: restore the newest backup that checks well when there is time, and report it."
 )
 
@@ -94,18 +97,25 @@ func CheckFile(ctx context.Context, path string, opt CheckOptions) (r Report, er
 		if meta == nil {
 			return fmt.Errorf("%w (%s)", ErrNotStore, path)
 		}
-		if err := check(tx, meta, opt.Sealer, path); err != nil {
+		version, err := check(tx, meta, opt.Sealer, path)
+		if err != nil {
 			return err
+		}
+		if version != format {
+			return fmt.Errorf("%w (%s): start or restore it with this program first, which brings it up to date", ErrOlder, path)
 		}
 		r.Bytes = tx.Size()
 		if err := checkPages(ctx, tx, &r); err != nil || r.Found > 0 {
 			return err // what hangs on bad pages would be reported a thousand times
 		}
-		c := &checking{ctx: ctx, opt: opt, r: &r}
+		c := &checking{ctx: ctx, opt: opt, r: &r, clinics: map[engine.ClinicID]storage.Head{}}
 		for i, name := range bucketNames {
 			c.in[i] = tx.Bucket(name)
 		}
-		return c.run()
+		if err := c.run(); err != nil {
+			return err
+		}
+		return c.chains(&Store{db: db, sealer: opt.Sealer})
 	})
 	r.Took = time.Since(start)
 	return r, err
@@ -135,10 +145,12 @@ type checking struct {
 	opt CheckOptions
 	r   *Report
 	in  [buckets]*bbolt.Bucket
+
+	clinics map[engine.ClinicID]storage.Head // of every clinic that has events or a head
 }
 
 func (c *checking) run() error {
-	for _, walk := range []func() error{c.records, c.events, c.subjects, c.outbox} {
+	for _, walk := range []func() error{c.records, c.events, c.subjects, c.outbox, c.heads} {
 		if err := walk(); err != nil {
 			return err
 		}
@@ -191,7 +203,7 @@ func (c *checking) records() error {
 	})
 }
 
-// events holds the timeline against its numbers and its index.
+// events holds the timeline against its numbers and its index; chains opens what is in it.
 func (c *checking) events() error {
 	var clinic []byte
 	first, next, broken := true, uint64(1), false
@@ -205,6 +217,7 @@ func (c *checking) events() error {
 		if first || !bytes.Equal(name, clinic) {
 			first, clinic, next, broken = false, bytes.Clone(name), 1, false
 			c.r.Clinics++
+			c.clinics[engine.ClinicID(name)] = storage.Head{Clinic: engine.ClinicID(name)}
 		}
 		seq := binary.BigEndian.Uint64(rest)
 		if seq != next && !broken {
@@ -212,16 +225,13 @@ func (c *checking) events() error {
 			c.r.add(doRestore, "The timeline of clinic %q has event %d where %d should be.", name, seq, next)
 		}
 		next = seq + 1
-		subject, at, sealed, err := splitEvent(v)
+		e, err := splitEvent(v)
 		if err != nil {
 			c.r.add(doRestore, "Event %d of clinic %q is cut short.", seq, name)
 			return
 		}
 		id := engine.ClinicID(name)
-		if _, err := c.opt.Sealer.Open(seal.Event(id, subject, at), sealed); err != nil {
-			c.r.add(doKey, "Event %d of clinic %q, of %s, does not open.", seq, name, at.Format(time.RFC3339))
-		}
-		if subject != "" && c.in[inSubjects].Get(binary.BigEndian.AppendUint64(appendSubjectPrefix(nil, id, subject), seq)) == nil {
+		if e.subject != "" && c.in[inSubjects].Get(binary.BigEndian.AppendUint64(appendSubjectPrefix(nil, id, e.subject), seq)) == nil {
 			c.r.add(doReport, "Event %d of clinic %q is missing from the index by subject.", seq, name)
 		}
 	})
@@ -245,7 +255,7 @@ func (c *checking) subjects() error {
 			c.r.add(doRestore, "Event %d of clinic %q is gone, and the index by subject still names it.", seq, name)
 			return
 		}
-		if of, _, _, err := splitEvent(v); err == nil && of != string(subject) {
+		if e, err := splitEvent(v); err == nil && e.subject != string(subject) {
 			c.r.add(doReport, "Event %d of clinic %q is in the index under another subject than its own.", seq, name)
 		}
 	})
@@ -268,6 +278,41 @@ func (c *checking) outbox() error {
 			c.r.add(doReport, "Order %q of clinic %q's outbox opens, but cannot be understood.", id, name)
 		}
 	})
+}
+
+func (c *checking) heads() error {
+	return c.each(inHeads, func(k, v []byte) {
+		h, err := openHead(c.opt.Sealer, k, v)
+		if err != nil {
+			c.r.add(doRestore, "The head of a timeline cannot be read.")
+			return
+		}
+		c.clinics[h.Clinic] = h
+	})
+}
+
+// chains verifies every clinic's chain, unless there is something wrong with the timelines already.
+func (c *checking) chains(s *Store) error {
+	if c.r.Found > 0 {
+		return nil
+	}
+	for _, id := range slices.Sorted(maps.Keys(c.clinics)) {
+		v, err := storage.Verify(c.ctx, s, c.clinics[id])
+		if err != nil {
+			return err
+		}
+		if b := v.Broken; b != nil {
+			c.r.add(doChain, "The chain of clinic %q breaks at event %d%s: %s.", id, b.Seq, on(b.At), b.Why)
+		}
+	}
+	return nil
+}
+
+func on(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return ", of " + at.Format(time.RFC3339)
 }
 
 // cutPart takes the first part off a key: what appendPart put there.

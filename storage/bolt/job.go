@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"sync"
+	"time"
 
 	"relais/engine"
 	"relais/storage"
@@ -16,6 +17,7 @@ import (
 type job struct {
 	records []recordOp
 	events  []eventOp
+	redacts []redactOp
 	effects []effectOp
 	buf     []byte
 	bytes   int
@@ -29,10 +31,20 @@ type recordOp struct {
 }
 
 type eventOp struct {
-	clinic  engine.ClinicID
-	key     []byte // ends in 8 bytes for the number
-	subject []byte // the same for the index; nil when the event has no subject
-	value   []byte
+	of     storage.Event // without data; numbered by the writer
+	key    []byte        // ends in 8 bytes for the number
+	index  []byte        // the same for the index by subject; nil when the event has no subject
+	digest storage.Hash
+	value  []byte
+	hash   []byte // the part of value for it
+}
+
+// redactOp puts sealed data in place of an event's.
+type redactOp struct {
+	key     []byte
+	subject string
+	at      time.Time
+	sealed  []byte
 }
 
 type effectOp struct {
@@ -48,12 +60,13 @@ var jobs = sync.Pool{New: func() any { return &job{done: make(chan error, 1)} }}
 func (j *job) release() {
 	clear(j.records)
 	clear(j.events)
+	clear(j.redacts)
 	clear(j.effects)
 	buf := j.buf[:0]
 	if cap(buf) > keepBuf {
 		buf = nil
 	}
-	*j = job{records: j.records[:0], events: j.events[:0], effects: j.effects[:0], buf: buf, done: j.done}
+	*j = job{records: j.records[:0], events: j.events[:0], redacts: j.redacts[:0], effects: j.effects[:0], buf: buf, done: j.done}
 	jobs.Put(j)
 }
 
@@ -77,9 +90,13 @@ func measure(b *storage.Batch) (int, error) {
 		k := &b.Puts[i].Key
 		size += partLen + len(k.Clinic) + 1 + len(k.ID) + binary.MaxVarintLen64 + seal.Overhead
 	}
-	for i := range b.Events {
-		e := &b.Events[i]
-		size += 2*(partLen+len(e.Clinic)+partLen+len(e.Subject)+numberLen) + timeLen + seal.Overhead
+	for _, events := range [...][]storage.Event{b.Events, b.Redact.Events} {
+		for i := range events {
+			size += eventSize(&events[i])
+		}
+	}
+	for i := range b.Redact.Events { // at most one more event for each, that names it
+		size += eventSize(&storage.Event{Clinic: b.Redact.Events[i].Clinic, Subject: storage.RedactedSubject})
 	}
 	for i := range b.Effects {
 		size += partLen + len(b.Effects[i].Clinic) + len(b.Effects[i].ID) + seal.Overhead
@@ -88,6 +105,10 @@ func measure(b *storage.Batch) (int, error) {
 		size += partLen + len(b.Done[i].Clinic) + len(b.Done[i].ID)
 	}
 	return size, nil
+}
+
+func eventSize(e *storage.Event) int {
+	return 2*(partLen+len(e.Clinic)+partLen+len(e.Subject)+numberLen) + timeLen + chainLen + storage.SaltLen + seal.Overhead
 }
 
 // encode seals the batch into a job. It runs in the caller's goroutine, so that sealing uses all
@@ -123,24 +144,12 @@ func (s *Store) encode(b storage.Batch, size int) (*job, error) {
 		}
 	}
 	for i := range b.Events {
-		e := &b.Events[i]
-		sealed, err := s.sealer.Seal(seal.Event(e.Clinic, e.Subject, e.At), e.Data)
-		if err != nil {
+		if err := s.encodeEvent(j, &b.Events[i]); err != nil {
 			return nil, err
 		}
-		op := eventOp{clinic: e.Clinic}
-		at := len(j.buf)
-		j.buf = appendEventKey(j.buf, e.Clinic, 0)
-		op.key = j.part(at)
-		if e.Subject != "" {
-			at = len(j.buf)
-			j.buf = binary.BigEndian.AppendUint64(appendSubjectPrefix(j.buf, e.Clinic, e.Subject), 0)
-			op.subject = j.part(at)
-		}
-		at = len(j.buf)
-		j.buf = append(appendTime(appendPart(j.buf, e.Subject), e.At), sealed...)
-		op.value = j.part(at)
-		j.events = append(j.events, op)
+	}
+	if err := s.encodeRedaction(j, &b.Redact); err != nil {
+		return nil, err
 	}
 	for _, d := range b.Done {
 		at := len(j.buf)
@@ -162,4 +171,59 @@ func (s *Store) encode(b storage.Batch, size int) (*job, error) {
 		j.effects = append(j.effects, op)
 	}
 	return j, nil
+}
+
+func (s *Store) encodeEvent(j *job, e *storage.Event) error {
+	salted := storage.Salted(e.Data)
+	sealed, err := s.sealer.Seal(seal.Event(e.Clinic, e.Subject, e.At), salted)
+	if err != nil {
+		return err
+	}
+	op := eventOp{of: storage.Event{Clinic: e.Clinic, Subject: e.Subject, At: e.At}, digest: storage.Digest(salted)}
+	at := len(j.buf)
+	j.buf = appendEventKey(j.buf, e.Clinic, 0)
+	op.key = j.part(at)
+	if e.Subject != "" {
+		at = len(j.buf)
+		j.buf = binary.BigEndian.AppendUint64(appendSubjectPrefix(j.buf, e.Clinic, e.Subject), 0)
+		op.index = j.part(at)
+	}
+	at = len(j.buf)
+	j.buf = append(appendTime(appendPart(j.buf, e.Subject), e.At), 0)
+	j.buf = append(j.buf, op.digest[:]...)
+	hash := len(j.buf)
+	j.buf = append(j.buf, make([]byte, hashLen)...)
+	j.buf = append(j.buf, sealed...)
+	op.value = j.part(at)
+	op.hash = j.buf[hash : hash+hashLen]
+	j.events = append(j.events, op)
+	return nil
+}
+
+func (s *Store) encodeRedaction(j *job, r *storage.Redaction) error {
+	if len(r.Events) == 0 {
+		return nil
+	}
+	salted := make([][]byte, len(r.Events))
+	for i := range r.Events {
+		e := &r.Events[i]
+		salted[i] = storage.Salted(e.Data)
+		sealed, err := s.sealer.Seal(seal.Event(e.Clinic, e.Subject, e.At), salted[i])
+		if err != nil {
+			return err
+		}
+		at := len(j.buf)
+		j.buf = appendEventKey(j.buf, e.Clinic, e.Seq)
+		op := redactOp{key: j.part(at), subject: e.Subject, at: e.At}
+		at = len(j.buf)
+		j.buf = append(j.buf, sealed...)
+		op.sealed = j.part(at)
+		j.redacts = append(j.redacts, op)
+	}
+	for _, e := range r.Naming(salted) {
+		if err := s.encodeEvent(j, &e); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -13,19 +13,21 @@ import (
 // between another's.
 //
 //	records   clinic, kind (a byte), ID         -> version, sealed data
-//	events    clinic, number (8 bytes)          -> subject, time, sealed data
+//	events    clinic, number (8 bytes)          -> subject, time, flags, digest, hash, sealed salt and data
 //	subjects  clinic, subject, number (8 bytes) -> nothing
 //	outbox    clinic, ID                        -> sealed data
+//	heads     clinic                            -> number of its newest event, sealed hash of it
 //	meta      format, check
 const (
 	inRecords = iota
 	inEvents
 	inSubjects
 	inOutbox
+	inHeads
 	buckets // how many there are, meta aside
 )
 
-var bucketNames = [buckets][]byte{[]byte("records"), []byte("events"), []byte("subjects"), []byte("outbox")}
+var bucketNames = [buckets][]byte{[]byte("records"), []byte("events"), []byte("subjects"), []byte("outbox"), []byte("heads")}
 
 var (
 	metaBucket = []byte("meta")
@@ -74,12 +76,42 @@ func splitRecord(v []byte) (version uint64, sealed []byte, err error) {
 	return version, v[n:], nil
 }
 
-// splitEvent cuts a stored event into its parts.
-func splitEvent(v []byte) (subject string, at time.Time, sealed []byte, err error) {
+// The parts of an event's value between its time and its sealed data.
+const (
+	hashLen  = len(storage.Hash{})
+	chainLen = 1 + 2*hashLen // flags, digest, hash
+	redacted = 1             // flag
+)
+
+// eventValue is a stored event, cut into its parts.
+type eventValue struct {
+	subject string
+	at      time.Time
+	flags   byte
+	digest  storage.Hash
+	hash    storage.Hash
+	sealed  []byte
+}
+
+// splitEvent cuts a stored event.
+func splitEvent(v []byte) (e eventValue, err error) {
 	size, n := binary.Uvarint(v)
-	if n <= 0 || size > storage.MaxKey || len(v) < n+int(size)+timeLen {
-		return "", time.Time{}, nil, errValue
+	if n <= 0 || size > storage.MaxKey || len(v) < n+int(size)+timeLen+chainLen {
+		return e, errValue
 	}
 	v = v[n:]
-	return string(v[:size]), readTime(v[size:]), v[int(size)+timeLen:], nil
+	e.subject, v = string(v[:size]), v[size:]
+	e.at, v = readTime(v), v[timeLen:]
+	e.flags, v = v[0], v[1:]
+	v = v[copy(e.digest[:], v):]
+	e.sealed = v[copy(e.hash[:], v):]
+	return e, nil
+}
+
+// splitHead cuts a stored head.
+func splitHead(v []byte) (seq uint64, sealed []byte, err error) {
+	if len(v) < numberLen {
+		return 0, nil, errValue
+	}
+	return binary.BigEndian.Uint64(v), v[numberLen:], nil
 }

@@ -22,7 +22,7 @@ import (
 )
 
 // format is the version of the layout; a program refuses a file with a higher one.
-const format = 1
+const format = 2
 
 // lockWait is how long Open waits for another process to let go of the file.
 const lockWait = time.Second
@@ -32,6 +32,7 @@ var (
 	ErrLocked   = errors.New("storage/bolt: another process has the store open")
 	ErrNotStore = errors.New("storage/bolt: the file is not a Relais store")
 	ErrNewer    = errors.New("storage/bolt: the store was written by a newer Relais")
+	ErrOlder    = errors.New("storage/bolt: the store was written by an older Relais")
 	ErrNoSealer = errors.New("storage/bolt: a sealer is needed")
 )
 
@@ -57,7 +58,7 @@ func Open(dir string, opt Options) (*Store, error) {
 		queue:   make(chan *job, maxWaiting),
 		room:    semaphore.NewWeighted(maxWaitingBytes),
 		stopped: make(chan struct{}),
-		seqs:    map[engine.ClinicID]uint64{},
+		heads:   map[engine.ClinicID]head{},
 		space:   freeSpace,
 	}
 	go s.write()
@@ -107,11 +108,18 @@ func openPrepared(path string, s *seal.Sealer) (*bbolt.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := prepare(db, s); err != nil {
+	version, err := prepare(db, s)
+	if err != nil {
 		_ = db.Close()
 		return nil, err
 	}
-	return db, nil
+	if version == format {
+		return db, nil
+	}
+	if err := upgrade(db, path, s, version); err != nil {
+		return nil, err
+	}
+	return openPrepared(path, s)
 }
 
 func unreadable(path string) error {
@@ -190,8 +198,9 @@ func checkSize(db *bbolt.DB, file *os.File) error {
 	})
 }
 
-// prepare creates the buckets of a new store, and checks format and key of an old one.
-func prepare(db *bbolt.DB, s *seal.Sealer) (err error) {
+// prepare creates the buckets of a new store, and checks format and key of an old one. It returns the
+// store's format.
+func prepare(db *bbolt.DB, s *seal.Sealer) (version uint64, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if recover() != nil {
@@ -205,18 +214,20 @@ func prepare(db *bbolt.DB, s *seal.Sealer) (err error) {
 			if name, _ := tx.Cursor().First(); name != nil {
 				return fmt.Errorf("%w (%s): it is the database of another program", ErrNotStore, db.Path())
 			}
-			fresh = true
+			fresh, version = true, format
 			return nil
 		}
-		return check(tx, meta, s, db.Path())
+		var err error
+		version, err = check(tx, meta, s, db.Path())
+		return err
 	})
 	if err != nil || !fresh {
-		return err
+		return version, err
 	}
 	if err := db.Update(func(tx *bbolt.Tx) error { return create(tx, s) }); err != nil {
-		return fmt.Errorf("storage/bolt: create: %w", classify(err))
+		return version, fmt.Errorf("storage/bolt: create: %w", classify(err))
 	}
-	return nil
+	return version, nil
 }
 
 func create(tx *bbolt.Tx, s *seal.Sealer) error {
@@ -242,21 +253,26 @@ func create(tx *bbolt.Tx, s *seal.Sealer) error {
 	return nil
 }
 
-func check(tx *bbolt.Tx, meta *bbolt.Bucket, s *seal.Sealer, path string) error {
+// check returns the format of a store that this program can read, or bring up to its own.
+func check(tx *bbolt.Tx, meta *bbolt.Bucket, s *seal.Sealer, path string) (version uint64, err error) {
 	version, n := binary.Uvarint(meta.Get(formatKey))
-	if n <= 0 {
-		return fmt.Errorf("%w (%s): it has no format version", ErrNotStore, path)
+	if n <= 0 || version == 0 {
+		return 0, fmt.Errorf("%w (%s): it has no format version", ErrNotStore, path)
 	}
 	if version > format {
-		return fmt.Errorf("%w (%s): its format is %d, this program knows up to %d", ErrNewer, path, version, format)
+		return version, fmt.Errorf("%w (%s): its format is %d, this program knows up to %d; run the newer one, or restore a backup from before the upgrade", ErrNewer, path, version, format)
 	}
-	for _, name := range bucketNames {
+	names := bucketNames[:]
+	if version == 1 {
+		names = names[:inHeads]
+	}
+	for _, name := range names {
 		if tx.Bucket(name) == nil {
-			return fmt.Errorf("%w (%s): the bucket %s is missing", ErrDamaged, path, name)
+			return version, fmt.Errorf("%w (%s): the bucket %s is missing", ErrDamaged, path, name)
 		}
 	}
 	if _, err := s.Open(seal.Check(), meta.Get(checkKey)); err != nil {
-		return fmt.Errorf("storage/bolt: the key does not fit the store in %s: %w", path, err)
+		return version, fmt.Errorf("storage/bolt: the key does not fit the store in %s: %w", path, err)
 	}
-	return nil
+	return version, nil
 }

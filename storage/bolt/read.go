@@ -198,13 +198,12 @@ func (s *Store) openRecord(k storage.Key, v []byte) (storage.Record, error) {
 }
 
 func (s *Store) openEvent(c engine.ClinicID, seq uint64, v []byte) (storage.Event, error) {
-	subject, at, sealed, err := splitEvent(v)
+	l, err := s.openLink(c, seq, v)
 	if err != nil {
-		return storage.Event{}, fmt.Errorf("%w: an event: %w", ErrDamaged, err)
+		return storage.Event{}, err
 	}
-	data, err := s.sealer.Open(seal.Event(c, subject, at), sealed)
-	if err != nil {
-		return storage.Event{}, fmt.Errorf("storage/bolt: an event: %w", err)
+	if !l.Opens {
+		return storage.Event{}, fmt.Errorf("storage/bolt: an event: %w", seal.ErrWrongKey)
 	}
-	return storage.Event{Clinic: c, Subject: subject, At: at, Data: data, Seq: seq}, nil
+	return l.Event, nil
 }

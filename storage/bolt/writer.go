@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"relais/engine"
 	"relais/storage"
+	"relais/storage/seal"
 )
 
 // write is the one goroutine that writes: it commits what waits until the queue is closed and
@@ -130,7 +132,7 @@ func (s *Store) try(group []*job, bad map[*job]bool) (panicked *job, err error) 
 		}
 	}()
 
-	w := newWriting(tx, s.seqs)
+	w := newWriting(tx, s.sealer, s.heads)
 	written := 0
 	for _, current = range group {
 		if bad[current] {
@@ -145,10 +147,13 @@ func (s *Store) try(group []*job, bad map[*job]bool) (panicked *job, err error) 
 	if written == 0 {
 		return nil, rollback(tx)
 	}
+	if err := w.finish(); err != nil {
+		return nil, errors.Join(err, rollback(tx))
+	}
 	if err := tx.Commit(); err != nil {
 		return nil, s.failed(err, id)
 	}
-	w.keep(s.seqs)
+	maps.Copy(s.heads, w.newest)
 	return nil, nil
 }
 
@@ -193,15 +198,22 @@ func rollback(tx *bbolt.Tx) (err error) {
 	return nil
 }
 
+// head is the newest event of a clinic.
+type head struct {
+	seq  uint64
+	hash storage.Hash
+}
+
 // writing is one transaction under way.
 type writing struct {
 	in     [buckets]*bbolt.Bucket
-	seqs   map[engine.ClinicID]uint64 // committed
-	newest map[engine.ClinicID]uint64 // given out in this transaction
+	sealer *seal.Sealer
+	heads  map[engine.ClinicID]head // committed
+	newest map[engine.ClinicID]head // changed in this transaction
 }
 
-func newWriting(tx *bbolt.Tx, seqs map[engine.ClinicID]uint64) *writing {
-	w := &writing{seqs: seqs, newest: map[engine.ClinicID]uint64{}}
+func newWriting(tx *bbolt.Tx, sealer *seal.Sealer, heads map[engine.ClinicID]head) *writing {
+	w := &writing{sealer: sealer, heads: heads, newest: map[engine.ClinicID]head{}}
 	for i, name := range bucketNames {
 		w.in[i] = tx.Bucket(name)
 	}
@@ -223,22 +235,42 @@ func (w *writing) apply(j *job) error {
 			return storage.ErrStale
 		}
 	}
+	for _, op := range j.redacts {
+		e, err := splitEvent(w.in[inEvents].Get(op.key))
+		if err != nil || e.subject != op.subject || !e.at.Equal(op.at) {
+			return storage.ErrStale
+		}
+	}
 	for _, op := range j.records {
 		must(change(w.in[inRecords], op.key, op.value))
 	}
-	for _, op := range j.events {
-		seq := w.next(op)
-		binary.BigEndian.PutUint64(op.key[len(op.key)-numberLen:], seq)
+	for _, op := range j.redacts {
+		v := w.in[inEvents].Get(op.key)
+		kept := len(v) - len(mustSplit(v).sealed)
+		v = append(bytes.Clone(v[:kept]), op.sealed...)
+		v[kept-chainLen] |= redacted
+		must(w.in[inEvents].Put(op.key, v))
+	}
+	for i := range j.events {
+		op := &j.events[i]
+		w.chain(op)
+		binary.BigEndian.PutUint64(op.key[len(op.key)-numberLen:], op.of.Seq)
 		must(w.in[inEvents].Put(op.key, op.value))
-		if op.subject != nil {
-			binary.BigEndian.PutUint64(op.subject[len(op.subject)-numberLen:], seq)
-			must(w.in[inSubjects].Put(op.subject, nil))
+		if op.index != nil {
+			binary.BigEndian.PutUint64(op.index[len(op.index)-numberLen:], op.of.Seq)
+			must(w.in[inSubjects].Put(op.index, nil))
 		}
 	}
 	for _, op := range j.effects {
 		must(change(w.in[inOutbox], op.key, op.value))
 	}
 	return nil
+}
+
+func mustSplit(v []byte) eventValue {
+	e, err := splitEvent(v)
+	must(err)
+	return e
 }
 
 // must turns an error that limits and layout rule out into a panic, so that the whole
@@ -269,21 +301,45 @@ func (w *writing) version(key []byte) (uint64, error) {
 	return version, nil
 }
 
-// next numbers an event. The first event of a clinic since opening looks its last one up.
-func (w *writing) next(op eventOp) uint64 {
-	seq, ok := w.newest[op.clinic]
+// chain numbers an event and links it to the one before. The first event of a clinic since opening looks
+// its head up.
+func (w *writing) chain(op *eventOp) {
+	last, ok := w.newest[op.of.Clinic]
 	if !ok {
-		seq, ok = w.seqs[op.clinic]
+		last, ok = w.heads[op.of.Clinic]
 	}
 	if !ok {
-		seq = lastEvent(w.in[inEvents], op.clinic)
+		last = w.lookUp(op.of.Clinic)
 	}
-	seq++
-	w.newest[op.clinic] = seq
-	return seq
+	op.of.Seq = last.seq + 1
+	last = head{op.of.Seq, storage.Chain(last.hash, &op.of, op.digest)}
+	copy(op.hash, last.hash[:])
+	w.newest[op.of.Clinic] = last
 }
 
-// keep remembers the numbers given out, once they are committed.
-func (w *writing) keep(seqs map[engine.ClinicID]uint64) {
-	maps.Copy(seqs, w.newest)
+// lookUp reads a clinic's head. Where somebody cut the timeline or changed its end, what is written goes
+// on from the sealed head, so that the break stays to be seen.
+func (w *writing) lookUp(c engine.ClinicID) head {
+	last := head{seq: lastEvent(w.in[inEvents], c)}
+	seq, sealed, err := splitHead(w.in[inHeads].Get(appendPart(nil, string(c))))
+	if err != nil {
+		return last
+	}
+	last.seq = max(last.seq, seq)
+	if hash, err := w.sealer.Open(seal.Head(c, seq), sealed); err == nil {
+		copy(last.hash[:], hash)
+	}
+	return last
+}
+
+// finish seals the heads of the timelines that grew.
+func (w *writing) finish() error {
+	for c, h := range w.newest {
+		sealed, err := w.sealer.Seal(seal.Head(c, h.seq), h.hash[:])
+		if err != nil {
+			return err
+		}
+		must(w.in[inHeads].Put(appendPart(nil, string(c)), append(binary.BigEndian.AppendUint64(nil, h.seq), sealed...)))
+	}
+	return nil
 }

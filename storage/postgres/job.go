@@ -3,6 +3,7 @@ package postgres
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"relais/engine"
 	"relais/storage"
@@ -16,6 +17,7 @@ const perItem = 128
 type job struct {
 	puts    []putOp
 	events  []eventOp
+	redacts []redactOp
 	effects []effectOp // those done first
 	bytes   int
 	err     error
@@ -42,7 +44,27 @@ type eventOp struct {
 	clinic, subject string
 	atS             int64
 	atNs            int32
+	digest          storage.Hash
 	sealed          []byte
+}
+
+// event is the event without data and number.
+func (e *eventOp) event() storage.Event {
+	return storage.Event{Clinic: engine.ClinicID(e.clinic), Subject: e.subject, At: time.Unix(e.atS, int64(e.atNs)).UTC()}
+}
+
+// eventKey names an event as it was read: its subject and time are bound by its seal.
+type eventKey struct {
+	clinic  string
+	seq     uint64
+	subject string
+	atS     int64
+	atNs    int32
+}
+
+type redactOp struct {
+	key    eventKey
+	sealed []byte
 }
 
 type effectKey struct{ clinic, id string }
@@ -74,12 +96,14 @@ func (s *Store) encode(b storage.Batch) (*job, error) {
 		}
 	}
 	for i := range b.Events {
-		e := &b.Events[i]
-		sealed, err := s.sealer.Seal(seal.Event(e.Clinic, e.Subject, e.At), e.Data)
-		if err != nil {
+		if err := s.encodeEvent(j, &b.Events[i], storage.Salted(b.Events[i].Data)); err != nil {
 			return nil, err
 		}
-		j.events = append(j.events, eventOp{string(e.Clinic), e.Subject, e.At.Unix(), int32(e.At.Nanosecond()), sealed}) //nolint:gosec // below 1e9
+	}
+	if len(b.Redact.Events) > 0 {
+		if err := s.encodeRedaction(j, &b.Redact); err != nil {
+			return nil, err
+		}
 	}
 	for _, d := range b.Done {
 		j.effects = append(j.effects, effectOp{key: effectKey{string(d.Clinic), d.ID}})
@@ -93,4 +117,30 @@ func (s *Store) encode(b storage.Batch) (*job, error) {
 		j.effects = append(j.effects, effectOp{effectKey{string(e.Clinic), e.ID}, sealed})
 	}
 	return j, nil
+}
+
+func (s *Store) encodeEvent(j *job, e *storage.Event, salted []byte) error {
+	sealed, err := s.sealer.Seal(seal.Event(e.Clinic, e.Subject, e.At), salted)
+	j.events = append(j.events, eventOp{string(e.Clinic), e.Subject, e.At.Unix(), int32(e.At.Nanosecond()), storage.Digest(salted), sealed}) //nolint:gosec // below 1e9
+	return err
+}
+
+func (s *Store) encodeRedaction(j *job, r *storage.Redaction) error {
+	salted := make([][]byte, len(r.Events))
+	for i := range r.Events {
+		e := &r.Events[i]
+		salted[i] = storage.Salted(e.Data)
+		sealed, err := s.sealer.Seal(seal.Event(e.Clinic, e.Subject, e.At), salted[i])
+		if err != nil {
+			return err
+		}
+		key := eventKey{string(e.Clinic), e.Seq, e.Subject, e.At.Unix(), int32(e.At.Nanosecond())} //nolint:gosec // below 1e9
+		j.redacts = append(j.redacts, redactOp{key, sealed})
+	}
+	for _, e := range r.Naming(salted) {
+		if err := s.encodeEvent(j, &e, storage.Salted(e.Data)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

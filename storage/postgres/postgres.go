@@ -94,7 +94,11 @@ func Open(ctx context.Context, url string, opt Options) (*Store, error) {
 		pool: pool, sealer: opt.Sealer, queue: make(chan *job, maxWaiting),
 		room: semaphore.NewWeighted(maxWaitingBytes), stopped: make(chan struct{}),
 	}
-	if err := s.checkKey(ctx); err != nil {
+	err = s.checkKey(ctx)
+	if err == nil {
+		err = s.chainOlder(ctx)
+	}
+	if err != nil {
 		pool.Close()
 		return nil, err
 	}

@@ -81,10 +81,11 @@ func (s *Store) Timeline(ctx context.Context, c engine.ClinicID, subject string,
 	var events []storage.Event
 	err := s.each(ctx, []any{&seq, &about, &sec, &nsec, &sealed}, func() error {
 		e := storage.Event{Clinic: c, Subject: string(about), At: time.Unix(sec, int64(nsec)).UTC(), Seq: uint64(seq)} //nolint:gosec // counted from 1
-		var err error
-		if e.Data, err = s.sealer.Open(seal.Event(c, e.Subject, e.At), sealed); err != nil {
-			return fmt.Errorf("storage/postgres: an event: %w", err)
+		salted, err := s.sealer.Open(seal.Event(c, e.Subject, e.At), sealed)
+		if err != nil || len(salted) < storage.SaltLen {
+			return fmt.Errorf("storage/postgres: an event: %w", seal.ErrWrongKey)
 		}
+		e.Data = salted[storage.SaltLen:]
 		events = append(events, e)
 		return nil
 	}, sql, args...)

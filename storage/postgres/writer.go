@@ -4,11 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"relais/engine"
+	"relais/storage/seal"
 )
 
 // write is the one goroutine that writes: it commits what waits until the queue is closed and
@@ -82,7 +87,7 @@ func (s *Store) try(ctx context.Context, jobs []*job) error {
 		return err
 	}
 	defer conn.Release()
-	g := newGroup(jobs)
+	g := newGroup(jobs, s.sealer)
 	if err := g.lock(ctx, conn.Conn()); err != nil {
 		return errors.Join(err, rollback(ctx, conn.Conn()))
 	}
@@ -116,7 +121,9 @@ const (
 	lockRecords = `SELECT k.n, r.version FROM unnest($1::bytea[], $2::smallint[], $3::bytea[]) WITH ORDINALITY AS k(clinic, kind, id, n)
 		JOIN record r USING (clinic, kind, id) ORDER BY k.n FOR UPDATE OF r`
 	addClinics  = `INSERT INTO clinic (clinic) SELECT unnest($1::bytea[]) ON CONFLICT DO NOTHING`
-	lockClinics = `SELECT clinic, events FROM clinic WHERE clinic = ANY($1::bytea[]) ORDER BY clinic FOR UPDATE`
+	lockClinics = `SELECT clinic, events, head FROM clinic WHERE clinic = ANY($1::bytea[]) ORDER BY clinic FOR UPDATE`
+	findEvents  = `SELECT k.n FROM unnest($1::bytea[], $2::bigint[], $3::bytea[], $4::bigint[], $5::integer[])
+		WITH ORDINALITY AS k(clinic, seq, subject, at_s, at_ns, n) JOIN event e USING (clinic, seq, subject, at_s, at_ns)`
 )
 
 // lock begins a transaction, and reads and locks the versions of everything that is touched, in one
@@ -131,10 +138,12 @@ func (g *group) lock(ctx context.Context, conn *pgx.Conn) error {
 		}
 		b.Queue(addClinics, names)
 		b.Queue(lockClinics, names).Query(func(rows pgx.Rows) error {
-			var name []byte
+			var name, head []byte
 			var seq int64
-			_, err := pgx.ForEachRow(rows, []any{&name, &seq}, func() error {
-				*g.clinics[string(name)] = clinicState{uint64(seq), uint64(seq)} //nolint:gosec // counted up from 0
+			_, err := pgx.ForEachRow(rows, []any{&name, &seq, &head}, func() error {
+				last := clinicState{before: uint64(seq), now: uint64(seq)} //nolint:gosec // counted up from 0
+				last.hash, _ = openHead(g.sealer, engine.ClinicID(name), last.now, head)
+				*g.clinics[string(name)] = last
 				return nil
 			})
 			return err
@@ -156,12 +165,28 @@ func (g *group) lock(ctx context.Context, conn *pgx.Conn) error {
 			return err
 		})
 	}
+	if len(g.targets) > 0 {
+		var c columns
+		keys := slices.Collect(maps.Keys(g.targets))
+		for _, k := range keys {
+			c.event(k)
+		}
+		b.Queue(findEvents, c.clinics, c.versions, c.ids, c.seconds, c.nanos).Query(func(rows pgx.Rows) error {
+			var n int64
+			_, err := pgx.ForEachRow(rows, []any{&n}, func() error {
+				g.targets[keys[n-1]] = true
+				return nil
+			})
+			return err
+		})
+	}
 	return conn.SendBatch(ctx, b).Close()
 }
 
 // columns are the arguments of a statement, a slice each.
 type columns struct {
 	clinics, ids, data [][]byte
+	digests, hashes    [][]byte
 	kinds              []int16
 	versions, seconds  []int64
 	nanos              []int32
@@ -171,6 +196,11 @@ func (c *columns) key(k recordKey) {
 	c.clinics, c.kinds, c.ids = append(c.clinics, []byte(k.clinic)), append(c.kinds, k.kind), append(c.ids, []byte(k.id))
 }
 
+func (c *columns) event(k eventKey) {
+	c.clinics, c.versions, c.ids = append(c.clinics, []byte(k.clinic)), append(c.versions, int64(k.seq)), append(c.ids, []byte(k.subject)) //nolint:gosec // counted
+	c.seconds, c.nanos = append(c.seconds, k.atS), append(c.nanos, k.atNs)
+}
+
 const (
 	insertRecords = `INSERT INTO record SELECT * FROM unnest($1::bytea[], $2::smallint[], $3::bytea[], $4::bigint[], $5::bytea[])`
 	updateRecords = `UPDATE record r SET version = n.version, data = n.data
@@ -178,9 +208,12 @@ const (
 		WHERE (r.clinic, r.kind, r.id) = (n.clinic, n.kind, n.id)`
 	deleteRecords = `DELETE FROM record r USING unnest($1::bytea[], $2::smallint[], $3::bytea[]) AS n(clinic, kind, id)
 		WHERE (r.clinic, r.kind, r.id) = (n.clinic, n.kind, n.id)`
-	insertEvents = `INSERT INTO event (clinic, seq, subject, at_s, at_ns, data)
-		SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bytea[], $4::bigint[], $5::integer[], $6::bytea[])`
-	updateClinics = `UPDATE clinic c SET events = n.events FROM unnest($1::bytea[], $2::bigint[]) AS n(clinic, events) WHERE c.clinic = n.clinic`
+	insertEvents = `INSERT INTO event (clinic, seq, subject, at_s, at_ns, data, digest, hash)
+		SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bytea[], $4::bigint[], $5::integer[], $6::bytea[], $7::bytea[], $8::bytea[])`
+	redactEvents = `UPDATE event e SET data = n.data, redacted = true FROM unnest($1::bytea[], $2::bigint[], $3::bytea[]) AS n(clinic, seq, data)
+		WHERE e.clinic = n.clinic AND e.seq = n.seq`
+	updateClinics = `UPDATE clinic c SET events = n.events, head = n.head FROM unnest($1::bytea[], $2::bigint[], $3::bytea[]) AS n(clinic, events, head)
+		WHERE c.clinic = n.clinic`
 	deleteEffects = `DELETE FROM effect e USING unnest($1::bytea[], $2::bytea[]) AS n(clinic, id) WHERE (e.clinic, e.id) = (n.clinic, n.id)`
 	putEffects    = `INSERT INTO effect SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[])
 		ON CONFLICT (clinic, id) DO UPDATE SET data = excluded.data`
@@ -191,7 +224,9 @@ const (
 func (g *group) send(ctx context.Context, conn *pgx.Conn) error {
 	b := &pgx.Batch{}
 	g.queueRecords(b)
-	g.queueEvents(b)
+	if err := g.queueEvents(b); err != nil {
+		return err
+	}
 	g.queueEffects(b)
 	b.Queue("COMMIT").Exec(func(tag pgconn.CommandTag) error {
 		if tag.String() != "COMMIT" { // PostgreSQL says ROLLBACK when the transaction had failed
@@ -238,20 +273,35 @@ func (g *group) queueRecords(b *pgx.Batch) {
 	}
 }
 
-func (g *group) queueEvents(b *pgx.Batch) {
+func (g *group) queueEvents(b *pgx.Batch) error {
 	if len(g.events) == 0 {
-		return
+		return nil
 	}
-	var c, counted columns
+	var c, counted, gone columns
 	for _, e := range g.events {
-		c.clinics, c.versions, c.ids = append(c.clinics, []byte(e.clinic)), append(c.versions, int64(e.seq)), append(c.ids, []byte(e.subject)) //nolint:gosec // counted
-		c.seconds, c.nanos, c.data = append(c.seconds, e.atS), append(c.nanos, e.atNs), append(c.data, e.sealed)
+		c.event(eventKey{e.clinic, e.seq, e.subject, e.atS, e.atNs})
+		c.data, c.digests, c.hashes = append(c.data, e.sealed), append(c.digests, e.digest[:]), append(c.hashes, e.hash[:])
 	}
 	for name, s := range g.clinics {
-		counted.clinics, counted.versions = append(counted.clinics, []byte(name)), append(counted.versions, int64(s.now)) //nolint:gosec // counted
+		if s.now == s.before {
+			continue // only stale batches named it
+		}
+		head, err := g.sealer.Seal(seal.Head(engine.ClinicID(name), s.now), s.hash[:])
+		if err != nil {
+			return err
+		}
+		counted.clinics, counted.versions, counted.data = append(counted.clinics, []byte(name)), append(counted.versions, int64(s.now)), append(counted.data, head) //nolint:gosec // counted
 	}
-	b.Queue(insertEvents, c.clinics, c.versions, c.ids, c.seconds, c.nanos, c.data)
-	b.Queue(updateClinics, counted.clinics, counted.versions)
+	for k, sealed := range g.redacts {
+		gone.event(k)
+		gone.data = append(gone.data, sealed)
+	}
+	b.Queue(insertEvents, c.clinics, c.versions, c.ids, c.seconds, c.nanos, c.data, c.digests, c.hashes)
+	b.Queue(updateClinics, counted.clinics, counted.versions, counted.data)
+	if len(gone.ids) > 0 {
+		b.Queue(redactEvents, gone.clinics, gone.versions, gone.data)
+	}
+	return nil
 }
 
 func (g *group) queueEffects(b *pgx.Batch) {

@@ -12,6 +12,7 @@ const (
 	eventKind  = "event"
 	effectKind = "effect"
 	checkKind  = "check"
+	headKind   = "head"
 )
 
 // Record is the place of a version of a record. Every store uses these places, so that data moves
@@ -29,6 +30,11 @@ func Event(c engine.ClinicID, subject string, at time.Time) Place {
 // Effect is the place of an effect.
 func Effect(c engine.ClinicID, id string) Place {
 	return Place{Clinic: c, Kind: effectKind, ID: id}
+}
+
+// Head is the place of the hash of a clinic's newest event, whose number is bound.
+func Head(c engine.ClinicID, seq uint64) Place {
+	return Place{Clinic: c, Kind: headKind, Stamp: seq}
 }
 
 // Check is the place of a constant that tells a wrong key when a store is opened.

@@ -57,6 +57,7 @@ type commands struct {
 	Backup   backupCommand   `cmd:"" help:"Copy the store, while it runs or not, and check the copy."`
 	Restore  restoreCommand  `cmd:"" help:"Make a store in a new directory from a backup."`
 	Store    storeCommand    `cmd:"" help:"Look at the store."`
+	Audit    auditCommand    `cmd:"" help:"Verify and export the chained timelines."`
 	Config   configCommand   `cmd:"" help:"Look at a configuration."`
 	DME      dmeCommand      `cmd:"" name:"dme" help:"Try the connection to a clinic's record system."`
 	Channel  channelCommand  `cmd:"" help:"Look at the channels to patients."`

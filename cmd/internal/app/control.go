@@ -39,8 +39,10 @@ type deed func(c *control, ctx context.Context, in []byte, say func(string)) (ou
 // deeds is the closed list, by name. It is filled here so that each file keeps its own.
 func deeds() map[string]deed {
 	return map[string]deed{
-		"backup": deedOf((*control).takeBackup),
-		"check":  deedOf((*control).check),
+		"backup":       deedOf((*control).takeBackup),
+		"check":        deedOf((*control).check),
+		"audit_verify": deedOf((*control).verifyChains),
+		"audit_export": deedOf((*control).exportChain),
 	}
 }
 
@@ -84,16 +86,18 @@ func (c *control) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, "too large", http.StatusRequestEntityTooLarge)
 		return
 	}
-	lines := json.NewEncoder(w)
+	out := json.NewEncoder(w)
+	var flushed time.Time
 	send := func(m message) {
-		if lines.Encode(m) == nil {
+		if out.Encode(m) == nil && time.Since(flushed) > 100*time.Millisecond {
 			_ = http.NewResponseController(w).Flush()
+			flushed = time.Now()
 		}
 	}
-	out, err := do(c, req.Context(), in, func(line string) { send(message{Say: line}) })
+	done, err := do(c, req.Context(), in, func(line string) { send(message{Say: line}) })
 	if err == nil {
 		var data []byte
-		if data, err = json.Marshal(out); err == nil {
+		if data, err = json.Marshal(done); err == nil {
 			send(message{Done: data})
 			return
 		}
@@ -161,8 +165,13 @@ func socketPath(dir string) (path string, release func(), err error) {
 	return "/proc/self/fd/" + strconv.Itoa(int(d.Fd())) + "/" + controlSocket, func() { _ = d.Close() }, nil
 }
 
-// ask has a deed done for a store: by the program that has it open, or here.
+// ask has a deed done for a store: by the program that has it open, or here. What it says on the way goes to
+// the error output.
 func (s *storeFlags) ask(ctx context.Context, io *streams, name string, in, out any) error {
+	return s.asking(ctx, io, io.err, name, in, out)
+}
+
+func (s *storeFlags) asking(ctx context.Context, io *streams, to io.Writer, name string, in, out any) error {
 	cfg, err := s.settings(io)
 	if err != nil {
 		return err
@@ -171,12 +180,12 @@ func (s *storeFlags) ask(ctx context.Context, io *streams, name string, in, out 
 	if err != nil {
 		return err
 	}
-	say := func(line string) { fmt.Fprintln(io.err, line) }
-	done, err := askRunning(ctx, cfg.Data, name, arg, say)
+	lines := &lineWriter{w: to}
+	done, err := askRunning(ctx, cfg.Data, name, arg, lines.say)
 	if errors.Is(err, errNobody) {
-		done, err = askHere(ctx, cfg, name, arg, say)
+		done, err = askHere(ctx, cfg, name, arg, lines.say)
 	}
-	if err != nil {
+	if err = errors.Join(err, lines.err); err != nil {
 		return err
 	}
 	return json.Unmarshal(done, out)

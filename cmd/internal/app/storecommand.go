@@ -10,6 +10,7 @@ import (
 
 	"relais/actors"
 	"relais/engine"
+	"relais/storage"
 	"relais/storage/bolt"
 	"relais/storage/seal"
 )
@@ -81,7 +82,8 @@ docs/operations.md says how to restore.`
 }
 
 type backupRequest struct {
-	To string `json:"to"`
+	To  string `json:"to"`
+	Who string `json:"who"`
 }
 
 // Run takes a backup and says what it came to.
@@ -101,7 +103,7 @@ func (b *backupCommand) Run(ctx context.Context, io *streams) error {
 		return err
 	}
 	var done bolt.Backup
-	if err := b.ask(ctx, io, "backup", backupRequest{To: to}, &done); err != nil {
+	if err := b.ask(ctx, io, "backup", backupRequest{To: to, Who: operator()}, &done); err != nil {
 		return err
 	}
 	r := done.Report
@@ -128,6 +130,9 @@ func (c *control) takeBackup(ctx context.Context, in backupRequest, _ func(strin
 	done, err := c.store.Backup(ctx, path, bolt.CheckOptions{})
 	if c.backup != nil {
 		c.backup.note(done, err)
+	}
+	if err == nil {
+		c.noteDown(ctx, record(storage.Shared, in.Who, "backup taken", filepath.Base(path), ""))
 	}
 	return done, err
 }
