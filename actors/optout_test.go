@@ -74,3 +74,22 @@ func TestCarriersOptOutHoldsForOthers(t *testing.T) {
 		w.want()
 	})
 }
+
+// TestYesAfterStop: who opts out and then takes the place all the same is told at once that it is theirs:
+// no message of its own would come.
+func TestYesAfterStop(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := freed(t, 1, nil)
+		w.wait(time.Minute)
+		w.want("a1 offer")
+		w.answer(w.says("a", 1, "ARRET"), engine.AnsStopped)
+		w.wait(time.Second)
+		a := w.says("a", 1, "OUI")
+		w.answer(a, engine.AnsBooked)
+		if a.Text == "" {
+			t.Error("the winner hears nothing")
+		}
+		w.wait(time.Minute)
+		w.want()
+	})
+}

@@ -185,19 +185,28 @@ func (r *Relais) Reply(ctx context.Context, in engine.Reply) (engine.Answer, err
 	}
 	r.offers.Ref(offer).Send(offerInput{in: []reach.Input{replied}})
 	answer := say(kind)
-	if in.Channel == engine.SMS && (kind == engine.AnsBooked || kind == engine.AnsRefused || kind == engine.AnsFinalising && writtenNext(state, in.Phone)) ||
-		in.Channel == engine.EmailMail && kind == engine.AnsBooked {
+	if r.writtenNext(state, in, kind) {
 		answer.Text = "" // a message of its own is on its way; by mail with the calendar file
 	}
 	return answer, nil
 }
 
-// writtenNext reports whether somebody who said yes by text gets a text that it is being finalised: not
-// when they had it already and ask again, nor when texts to their telephone are not for us to send.
-func writtenNext(s reach.State, to engine.Phone) bool {
-	had := slices.ContainsFunc(s.Deliveries, func(d reach.Delivery) bool { return d.Kind == engine.MsgFinalising })
-	return !had && slices.ContainsFunc(s.Person.Contacts, func(c engine.Contact) bool {
-		return c.Channel == engine.SMS && c.Phone == to && c.Usable()
+// writtenNext reports whether the answer to a reply comes as a message of its own, where the person wrote
+// from: not when they had it already and ask again, nor when they do not want messages there any more.
+func (r *Relais) writtenNext(s reach.State, in engine.Reply, kind engine.AnswerKind) bool {
+	switch {
+	case kind == engine.AnsBooked && (in.Channel == engine.SMS || in.Channel == engine.EmailMail):
+	case kind == engine.AnsRefused && in.Channel == engine.SMS:
+	case kind == engine.AnsFinalising && in.Channel == engine.SMS:
+		if slices.ContainsFunc(s.Deliveries, func(d reach.Delivery) bool { return d.Kind == engine.MsgFinalising }) {
+			return false
+		}
+	default:
+		return false
+	}
+	return slices.ContainsFunc(s.Person.Contacts, func(c engine.Contact) bool {
+		return c.Channel == in.Channel && (in.Phone == "" || c.Phone == in.Phone) && c.Usable() &&
+			r.stopped(c).IsZero() && !r.waitlist.optedOut(s.Person.Patient, c)
 	})
 }
 

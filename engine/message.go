@@ -45,7 +45,8 @@ type Message struct {
 type Script struct {
 	Lang      Lang
 	Prompt    string
-	Other     string // said after the prompt in the other language: how to hear it so; "" when there is no choice
+	Stop      string // said after the prompt: the key that ends messages to this number; "" where nothing is asked
+	Other     string // said after that in the other language: how to hear it so; "" when there is no choice
 	Voicemail string // said to a machine
 	Goodbye   string
 	Clinic    string // the clinic's number, for who presses 9; "" when it is not known

@@ -108,14 +108,14 @@ var english = texts{
 	replyTopic(engine.AnsDeclined):  {PartSMS: {"Noted, thank you for answering. You keep your place on the list."}},
 	replyTopic(engine.AnsStopped): {PartSMS: {
 		"Done: you will get no more messages from us here. To come back, reply START.[ Questions: {phone}]",
-	}},
+	}, PartVoice: {"Done. You will get no more calls or texts from us at this number. To come back, text the word START."}},
 	replyTopic(engine.AnsStarted): {PartSMS: {"Done: you will get our offers again. Reply STOP to opt out."}},
 	replyTopic(engine.AnsHelp): {PartSMS: {
 		"{clinic}: we offer appointments that open up. Reply 1 to accept, 2 to decline, STOP to opt out.[ Call {phone}]",
 	}},
 	replyTopic(engine.AnsUnclear): {PartSMS: {
 		"We did not understand. Reply 1 to take the opening or 2 to leave it.[ Questions: {phone}]",
-	}},
+	}, PartVoice: {"Sorry, we did not understand. We are passing on what you said to the clinic, and the opening is still offered to you. Goodbye."}},
 	replyTopic(engine.AnsNone):           {PartSMS: {"We have no open offer for this number. Reply STOP to get no more messages."}},
 	replyTopic(engine.AnsConsented):      {PartSMS: {"Thank you: we will text you here when an appointment opens up. Reply STOP to opt out."}},
 	replyTopic(engine.AnsRefusedConsent): {PartSMS: {"Thank you: we will not text you here.[ Questions: {phone}]"}},

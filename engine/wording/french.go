@@ -107,14 +107,14 @@ var french = texts{
 	replyTopic(engine.AnsDeclined):  {PartSMS: {"C'est noté, merci d'avoir répondu. Vous gardez votre rang sur la liste."}},
 	replyTopic(engine.AnsStopped): {PartSMS: {
 		"C'est fait: vous ne recevrez plus nos messages ici. Pour revenir, répondez START.[ Questions: {phone}]",
-	}},
+	}, PartVoice: {"C'est fait. Nous ne vous appellerons plus et ne vous écrirons plus à ce numéro. Pour revenir, textez le mot START."}},
 	replyTopic(engine.AnsStarted): {PartSMS: {"C'est fait: vous recevrez de nouveau nos offres. Répondez ARRET pour cesser."}},
 	replyTopic(engine.AnsHelp): {PartSMS: {
 		"{clinic}: nous offrons les places qui se libèrent. OUI pour accepter, NON pour refuser, ARRET pour cesser.[ Tél. {phone}]",
 	}},
 	replyTopic(engine.AnsUnclear): {PartSMS: {
 		"Nous n'avons pas compris. Répondez OUI pour prendre la place ou NON pour la laisser.[ Questions: {phone}]",
-	}},
+	}, PartVoice: {"Désolé, nous n'avons pas compris. Nous transmettons vos paroles à la clinique, et la place vous est toujours offerte. Au revoir."}},
 	replyTopic(engine.AnsNone): {PartSMS: {
 		"Nous n'avons aucune offre en cours pour ce numéro. Répondez ARRET pour ne plus recevoir de messages.",
 	}},

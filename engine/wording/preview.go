@@ -2,6 +2,7 @@ package wording
 
 import (
 	"cmp"
+	"strings"
 
 	"relais/engine"
 )
@@ -60,7 +61,8 @@ func preview(t Topic, lang engine.Lang, ch engine.Channel, f Facts) (Preview, bo
 		m := Message(kind, ch, lang, f)
 		p.Subject, p.Text, p.HTML = m.Subject, m.Text, m.HTML
 		if m.Say != nil {
-			p.Text, p.Voicemail, p.Goodbye = m.Say.Prompt, m.Say.Voicemail, m.Say.Goodbye
+			p.Voicemail, p.Goodbye = m.Say.Voicemail, m.Say.Goodbye
+			p.Text = strings.TrimSpace(m.Say.Prompt + " " + m.Say.Stop + " " + m.Say.Other)
 		}
 	case ch != engine.SMS || t == TopicCall: // a call's common parts are shown with each message
 		return p, false

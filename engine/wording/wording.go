@@ -11,6 +11,7 @@
 package wording
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -62,8 +63,10 @@ func script(t Topic, lang engine.Lang, f Facts) *engine.Script {
 		Goodbye:   fill(first(f.Own, lang, TopicCall, PartGoodbye), lang, f),
 	}
 	if t == topic(engine.MsgOffer) || t == topic(engine.MsgReminder) {
+		s.Stop = "Pour ne plus recevoir d'appels ni de textos à ce numéro, faites le 8."
 		s.Other = "For English, press 3." // in the voice of that language
 		if lang == engine.English {
+			s.Stop = "To get no more calls or texts at this number, press 8."
 			s.Other = "Pour le français, faites le 3."
 		}
 	}
@@ -77,7 +80,11 @@ func Answer(kind engine.AnswerKind, ch engine.Channel, lang engine.Lang, f Facts
 		say = variants(f.Own, lang, replyTopic(engine.AnsUnclear), PartSMS)
 	}
 	if ch != engine.SMS {
-		return tidy(fill(say[0], lang, f))
+		spoken := ""
+		if ch == engine.Voice {
+			spoken = first(f.Own, lang, replyTopic(kind), PartVoice)
+		}
+		return tidy(fill(cmp.Or(spoken, say[0]), lang, f))
 	}
 	return short(say, lang, f)
 }

@@ -151,6 +151,20 @@ func TestOffersSayWhoWhenHowToAnswerAndHowToStop(t *testing.T) {
 			}
 		}
 	}
+	for _, own := range []engine.Wording{nil, {"offer": {engine.French: {"voice": "Ici {clinic}, {when}: 1 ou 2."}, engine.English: {"voice": "{clinic}, {when}: 1 or 2."}}}} {
+		f.Own = own
+		for lang, want := range map[engine.Lang][2]string{
+			engine.French: {"faites le 8", "press 3"}, engine.English: {"press 8", "faites le 3"},
+		} {
+			say := wording.Message(engine.MsgOffer, engine.Voice, lang, f).Say
+			if !strings.Contains(say.Stop, want[0]) || !strings.Contains(say.Other, want[1]) {
+				t.Errorf("%s: a call does not say how to stop or to change the language: %+v", lang, say)
+			}
+			if say = wording.Message(engine.MsgEnded, engine.Voice, lang, f).Say; say.Stop != "" {
+				t.Errorf("%s: a call that asks nothing names a key: %+v", lang, say)
+			}
+		}
+	}
 }
 
 func TestNothingPrivateIsSaid(t *testing.T) {

@@ -54,6 +54,8 @@ type Item struct {
 	Leave   string    `json:"leave,omitempty"`    // of a mail: where one click unsubscribes (RFC 8058)
 	Status  string    `json:"status"`             // queued, sent, delivered, failed; calls: ringing, live, ended, missed
 	Said    []Line    `json:"said,omitempty"`     // of a call, what was said and pressed
+	// Callback is where the carrier reports on a text or call of Relais: its path names the attempt.
+	Callback string `json:"-"`
 }
 
 // File is an attachment of a mail.

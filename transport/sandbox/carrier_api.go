@@ -203,7 +203,7 @@ func (c *CarrierServer) createMessage(w http.ResponseWriter, r *http.Request) {
 	c.messages[m.sid] = m
 	c.keep(m.sid)
 	c.mu.Unlock()
-	c.wall.add(to, Item{ID: m.sid, Kind: "sms", Text: body, Status: "queued"})
+	c.wall.add(to, Item{ID: m.sid, Kind: "sms", Text: body, Status: "queued", Callback: m.callback})
 	// The answer is made before the text starts to move, so that it always says "queued".
 	out := c.messageJSON(m)
 	if !c.spawn(func() { c.deliver(m) }) {
@@ -263,7 +263,7 @@ func (c *CarrierServer) createCall(w http.ResponseWriter, r *http.Request) {
 	c.calls[k.sid] = k
 	c.keep(k.sid)
 	c.mu.Unlock()
-	c.wall.add(k.to, Item{ID: k.sid, Kind: "call", Status: "ringing"})
+	c.wall.add(k.to, Item{ID: k.sid, Kind: "call", Status: "ringing", Callback: k.callback})
 	out := c.callJSON(k)
 	if !c.spawn(func() { c.run(k) }) {
 		deny(w, http.StatusServiceUnavailable, 20503, "Service unavailable")

@@ -56,7 +56,7 @@ func sms() engine.Message {
 func call() engine.Message {
 	return engine.Message{
 		Attempt: attempt, Kind: engine.MsgOffer, Channel: engine.Voice, Lang: engine.French, Phone: patient,
-		Say: &engine.Script{Lang: engine.French, Prompt: "Bonjour.", Voicemail: "Rappelez-nous.", Goodbye: "Au revoir."},
+		Say: &engine.Script{Lang: engine.French, Prompt: "Bonjour.", Stop: "Pour cesser, le 8.", Other: "In English, 3.", Voicemail: "Rappelez-nous.", Goodbye: "Au revoir."},
 	}
 }
 

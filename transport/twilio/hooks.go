@@ -275,6 +275,11 @@ func (h *hooks) status(ctx context.Context, w http.ResponseWriter, k hook) {
 	if call := k.form.Get("CallSid"); call != "" {
 		rec.Ref = call
 		rec.Status, rec.Reason = callStatus(k.form.Get("CallStatus"), k.form.Get("SipResponseCode"), code)
+		if k.form.Get("CallStatus") == "completed" {
+			if said := h.calls.ended(call, h.cfg.Now()); said != "" {
+				h.told(ctx, k.attempt, said)
+			}
+		}
 	} else {
 		rec.Ref = k.form.Get("MessageSid")
 		rec.Status, rec.Reason = textStatus(k.form.Get("MessageStatus"), code)

@@ -307,7 +307,11 @@ func TestDigits(t *testing.T) {
 		{"sure word", "", "SpeechResult=oui&Confidence=0.8", engine.Yes, "confirmé", false},
 		{"unsure word", "", "SpeechResult=oui&Confidence=0.2", "", "pas compris", true},
 		{"no confidence", "", "SpeechResult=oui", "", "pas compris", true},
-		{"noise", "?again=1", "SpeechResult=hein&Confidence=0.9", "", "Au revoir.", false},
+		{"noise again", "?again=1", "SpeechResult=hein&Confidence=0.2", "", "Au revoir.", false},
+		{"no more messages", "", "Digits=8", engine.Stop, "", false},
+		{"stop, said", "", "SpeechResult=arrêtez&Confidence=0.9", engine.Stop, "", false},
+		{"words", "", "SpeechResult=peut-être+mardi&Confidence=0.9", "", "pas compris", true},
+		{"words again", "?again=1", "SpeechResult=peut-être+mardi&Confidence=0.9", engine.Unclear, "La clinique vous lira.", false},
 	} {
 		h := newHooks(t)
 		f, err := url.ParseQuery("CallSid=CA1&" + x.form)
@@ -315,6 +319,9 @@ func TestDigits(t *testing.T) {
 			t.Fatal(err)
 		}
 		body := h.post(path+x.query, f, nil).Body.String()
+		if x.asks && (!strings.Contains(body, "Pour cesser, le 8.") || !strings.Contains(body, "In English, 3.")) {
+			t.Errorf("%s: the choices are not said: %s", x.name, body)
+		}
 		if !strings.Contains(body, x.says) || strings.Contains(body, "<Gather") != x.asks || (strings.Contains(body, "<Hangup") || strings.Contains(body, "/heard?said=booked<")) == x.asks {
 			t.Errorf("%s: %s", x.name, body)
 		}

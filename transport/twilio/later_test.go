@@ -131,6 +131,26 @@ func TestLateTrouble(t *testing.T) {
 	})
 }
 
+// TestHangsUpAtTheAnswer: who hangs up after the first words of an answer has heard it, and who hangs up
+// before them has not.
+func TestHangsUpAtTheAnswer(t *testing.T) {
+	for after, heard := range map[time.Duration]int{time.Second: 0, 5 * time.Second: 1} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHooks(t)
+			call := url.Values{"CallSid": {"CA1"}, "Digits": {"1"}}
+			h.post("/hooks/twilio/voice/"+string(attempt)+"/digits", call, nil)
+			time.Sleep(after)
+			over := url.Values{"CallSid": {"CA1"}, "CallStatus": {"completed"}}
+			for range 2 { // the carrier says it twice
+				h.post("/hooks/twilio/status/"+string(attempt), over, nil)
+			}
+			if len(h.heard) != heard || heard > 0 && h.heard[0] != engine.AnsBooked {
+				t.Errorf("after %v: heard %v", after, h.heard)
+			}
+		})
+	}
+}
+
 var redirect = regexp.MustCompile(`<Redirect>` + public + `([^<]+)</Redirect>`)
 
 // TestOneMoment: a caller is asked to wait, and hears the answer that is final by then; that it was heard

@@ -248,6 +248,7 @@ func TestTwiMLAgainstTwilio(t *testing.T) {
 		{voice + "/digits?lang=en", said},
 		{voice + "/digits", with("Digits", "1")},
 		{voice + "/digits", with("Digits", "3")},
+		{voice + "/digits", with("Digits", "8")},
 		{voice + "/digits", with("Digits", "9")},
 		{voice + "/digits", with("Digits", "7")},
 		{voice + "/digits?again=1", said},

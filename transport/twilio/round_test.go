@@ -44,6 +44,9 @@ func (b *backend) Reply(_ context.Context, r engine.Reply) (engine.Answer, error
 	if r.Intent == engine.Yes {
 		return engine.Answer{Kind: engine.AnsBooked, Lang: engine.French, Text: "C'est confirmé <mardi> & merci."}, nil
 	}
+	if r.Intent == engine.Unclear {
+		return engine.Answer{Kind: engine.AnsUnclear, Lang: engine.French, Text: "La clinique vous lira."}, nil
+	}
 	return engine.Answer{Kind: engine.AnsDeclined}, nil
 }
 

@@ -94,6 +94,9 @@ func listen(s engine.Script, action string, first ...string) response {
 	for _, text := range append(first, s.Prompt) {
 		g.Says = append(g.Says, speak(s.Lang, text))
 	}
+	if s.Stop != "" {
+		g.Says = append(g.Says, speak(s.Lang, s.Stop))
+	}
 	if s.Other != "" {
 		g.Says = append(g.Says, speak(other(s.Lang), s.Other))
 	}

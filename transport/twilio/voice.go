@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"relais/engine"
 	"relais/engine/reach"
@@ -24,29 +25,66 @@ const (
 
 const maxRecent = 4096 // calls remembered
 
-// recent remembers the facts of the last calls by SID.
+// recent remembers what is known of the last calls, by SID.
 type recent struct {
 	mu    sync.Mutex
-	facts map[string]fact
+	calls map[string]recentCall
 	order []string // oldest first
 }
 
-// note adds facts and returns what is known now.
-func (c *recent) note(sid string, f fact) fact {
+// recentCall is one of them. said is the answer that it is being told, since at.
+type recentCall struct {
+	facts fact
+	said  engine.AnswerKind
+	at    time.Time
+}
+
+// change edits what is known of a call and returns what is known now.
+func (c *recent) change(sid string, edit func(*recentCall)) recentCall {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.facts == nil {
-		c.facts = map[string]fact{}
+	if c.calls == nil {
+		c.calls = map[string]recentCall{}
 	}
-	if _, ok := c.facts[sid]; !ok {
+	if _, ok := c.calls[sid]; !ok {
 		if len(c.order) == maxRecent {
-			delete(c.facts, c.order[0])
+			delete(c.calls, c.order[0])
 			c.order = append(c.order[:0], c.order[1:]...)
 		}
 		c.order = append(c.order, sid)
 	}
-	c.facts[sid] |= f
-	return c.facts[sid]
+	k := c.calls[sid]
+	edit(&k)
+	c.calls[sid] = k
+	return k
+}
+
+// note adds facts and returns what is known now.
+func (c *recent) note(sid string, f fact) fact {
+	return c.change(sid, func(k *recentCall) { k.facts |= f }).facts
+}
+
+// telling remembers that a call is being told an answer.
+func (c *recent) telling(sid string, said engine.AnswerKind, now time.Time) {
+	c.change(sid, func(k *recentCall) { k.said, k.at = said, now })
+}
+
+// essence is how long an answer takes to say what it comes to: "C'est confirmé" are its first words. Who
+// hangs up after that has heard it.
+const essence = 4 * time.Second
+
+// ended returns the answer that a call which is over had heard the beginning of; "" when it had not.
+func (c *recent) ended(sid string, now time.Time) engine.AnswerKind {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k, ok := c.calls[sid]
+	if !ok || k.said == "" || now.Sub(k.at) < essence {
+		return ""
+	}
+	said := k.said
+	k.said = ""
+	c.calls[sid] = k
+	return said
 }
 
 // voice gives a call its script.
@@ -98,6 +136,7 @@ func (h *hooks) voiceURL(a engine.AttemptID, step string, q url.Values) string {
 // The keys of the prompt besides 1 and 2.
 const (
 	keyOther  = "3" // the other language
+	keyStop   = "8"
 	keyPerson = "9"
 )
 
@@ -120,6 +159,10 @@ func (h *hooks) digits(ctx context.Context, w http.ResponseWriter, k hook) {
 		if known&human != 0 {
 			_ = h.proof(ctx, engine.Receipt{Attempt: k.attempt, Ref: sid, Status: engine.ReceiptDelivered})
 		}
+		if k.again && known&robot == 0 && recognised(k.form) {
+			h.unread(ctx, w, k, lang, text)
+			return
+		}
 		h.repeat(ctx, w, k, text != "")
 		return
 	}
@@ -128,6 +171,28 @@ func (h *hooks) digits(ctx context.Context, w http.ResponseWriter, k hook) {
 		ID: sid, Attempt: k.attempt, Channel: engine.Voice, Intent: intent,
 		Text: text, Lang: lang, At: h.cfg.Now().UTC(),
 	}, 0)
+}
+
+// unread hands on what a person said twice without being understood: it is for the front desk to read.
+func (h *hooks) unread(ctx context.Context, w http.ResponseWriter, k hook, lang engine.Lang, text string) {
+	sid := k.form.Get("CallSid")
+	_ = h.proof(ctx, engine.Receipt{Attempt: k.attempt, Ref: sid, Status: engine.ReceiptDelivered})
+	a, err, ok := h.reply(ctx, engine.Reply{
+		ID: sid + ".words", Attempt: k.attempt, Channel: engine.Voice, Intent: engine.Unclear,
+		Text: text, Lang: lang, At: h.cfg.Now().UTC(),
+	}, func(ctx context.Context, _ engine.Answer, err error) {
+		if err != nil {
+			h.failed(ctx, "reply", err)
+		}
+	})
+	if !ok || err != nil || a.Text == "" {
+		if err != nil {
+			h.failed(ctx, "reply", err)
+		}
+		h.repeat(ctx, w, k, true)
+		return
+	}
+	farewell(cmp.Or(a.Lang, lang), a.Text).send(w)
 }
 
 // How often a caller is asked to wait: for the record system's word, then for any answer at all.
@@ -178,6 +243,7 @@ func (h *hooks) answered(ctx context.Context, w http.ResponseWriter, k hook, in 
 	case a.Text == "":
 		response{Hangup: &empty{}}.send(w)
 	default: // Twilio comes back for the rest once all of it was said
+		h.calls.telling(in.ID, a.Kind, h.cfg.Now())
 		response{
 			Says:     []saying{speak(cmp.Or(a.Lang, in.Lang), a.Text)},
 			Redirect: h.voiceURL(k.attempt, "heard", url.Values{"said": {string(a.Kind)}}),
@@ -187,10 +253,14 @@ func (h *hooks) answered(ctx context.Context, w http.ResponseWriter, k hook, in 
 
 // heardOut ends a call whose answer was heard to its end.
 func (h *hooks) heardOut(ctx context.Context, w http.ResponseWriter, k hook) {
-	if err := h.backend.Heard(ctx, k.attempt, engine.AnswerKind(k.query.Get("said"))); err != nil {
+	h.told(ctx, k.attempt, engine.AnswerKind(k.query.Get("said")))
+	response{Hangup: &empty{}}.send(w)
+}
+
+func (h *hooks) told(ctx context.Context, a engine.AttemptID, said engine.AnswerKind) {
+	if err := h.backend.Heard(ctx, a, said); err != nil {
 		h.failed(ctx, "heard", err)
 	}
-	response{Hangup: &empty{}}.send(w)
 }
 
 // turn asks in the other language.
@@ -273,14 +343,15 @@ func heard(form url.Values, known fact) (intent engine.Intent, lang engine.Lang,
 		return engine.Yes, "", d
 	case "2":
 		return engine.No, "", d
+	case keyStop:
+		return engine.Stop, "", d
 	case "":
 	default:
 		return "", "", d
 	}
 	text = shorten(strings.TrimSpace(form.Get("SpeechResult")))
-	sure, err := strconv.ParseFloat(form.Get("Confidence"), 64)
 	// A recorded greeting may well contain a "yes".
-	if text == "" || err != nil || sure < sureEnough || known&robot != 0 {
+	if !recognised(form) || known&robot != 0 {
 		return "", "", text
 	}
 	intent, _, lang = reach.Read(text)
@@ -290,6 +361,12 @@ func heard(form url.Values, known fact) (intent engine.Intent, lang engine.Lang,
 	case engine.Start, engine.Help, engine.Choice, engine.Unclear:
 	}
 	return "", lang, text
+}
+
+// recognised reports whether words came, and not only noise.
+func recognised(form url.Values) bool {
+	sure, err := strconv.ParseFloat(form.Get("Confidence"), 64)
+	return strings.TrimSpace(form.Get("SpeechResult")) != "" && err == nil && sure >= sureEnough
 }
 
 // machine takes the verdict on who picked up.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -24,6 +26,7 @@ import (
 // reached phones from the carriers.
 type chaosTally struct {
 	offers, valid, proved       int
+	again, againProved          int // of the valid: to people who were asked before
 	excluded                    map[string]int
 	missed                      map[string]int
 	proofs                      []time.Duration
@@ -56,10 +59,16 @@ func (w *chaosWorld) tally() chaosTally {
 		w.t.Fatal(err)
 	}
 	defer func() { _ = store.Close() }()
-	phones := map[engine.Phone][]sandbox.Item{}
+	phones, sent := map[engine.Phone][]sandbox.Item{}, map[engine.OfferID][]sandbox.Item{}
 	for phone := range w.people {
 		phones[phone] = w.wall.Items(string(phone))
+		for _, it := range phones[phone] {
+			if id := attemptOf(it); id != "" {
+				sent[id.Offer()] = append(sent[id.Offer()], it)
+			}
+		}
 	}
+	var offers []reach.State
 	n := chaosTally{excluded: map[string]int{}, missed: map[string]int{}, kills: w.kills, starts: w.starts, loads: w.loads, over: w.run.over}
 	for _, c := range cfg.Clinics {
 		id := engine.ClinicID(c.ID)
@@ -77,7 +86,10 @@ func (w *chaosWorld) tally() chaosTally {
 			}
 		})
 		each(ctx, w.t, store, id, storage.KindOffer, func(of struct{ State reach.State }) {
-			w.offer(&n, of.State, claimed[of.State.Offer.Slot()], phones)
+			if at := claimed[of.State.Offer.Slot()]; !at.IsZero() {
+				n.late += w.late(of.State, at, sent[of.State.Offer])
+			}
+			offers = append(offers, of.State)
 		})
 		each(ctx, w.t, store, id, storage.KindPatient, func(p engine.Patient) {
 			for _, contact := range p.Contacts {
@@ -86,6 +98,12 @@ func (w *chaosWorld) tally() chaosTally {
 				}
 			}
 		})
+	}
+	slices.SortFunc(offers, func(a, b reach.State) int { return a.Started.Compare(b.Started) })
+	asked := map[engine.PatientID]bool{}
+	for _, s := range offers {
+		w.offer(&n, s, asked[s.Person.Patient], sent[s.Offer])
+		asked[s.Person.Patient] = true
 	}
 	for _, items := range phones {
 		for _, it := range items {
@@ -121,42 +139,63 @@ func each[T any](ctx context.Context, t *testing.T, s storage.Store, c engine.Cl
 	}
 }
 
-// offer counts one offer.
-func (w *chaosWorld) offer(n *chaosTally, s reach.State, claimed time.Time, phones map[engine.Phone][]sandbox.Item) {
+// attemptOf is the attempt that brought a text or call to a phone; "" for answers to a text.
+func attemptOf(it sandbox.Item) engine.AttemptID {
+	u, err := url.Parse(it.Callback)
+	if err != nil || it.Mine {
+		return ""
+	}
+	return engine.AttemptID(path.Base(u.Path))
+}
+
+// asking returns the attempt's delivery when it asks for an answer; what only tells something is not counted.
+func asking(s reach.State, it sandbox.Item) (reach.Delivery, bool) {
+	id := attemptOf(it)
+	i := slices.IndexFunc(s.Deliveries, func(d reach.Delivery) bool {
+		return d.ID == id && (d.Kind == engine.MsgOffer || d.Kind == engine.MsgReminder)
+	})
+	if i < 0 {
+		return reach.Delivery{}, false
+	}
+	return s.Deliveries[i], true
+}
+
+// late counts the offer's messages that came to a carrier after its slot was claimed.
+func (w *chaosWorld) late(s reach.State, claimed time.Time, items []sandbox.Item) (n int) {
+	for _, it := range items {
+		if d, ok := asking(s, it); ok && it.At.After(claimed.Add(chaosSlack)) {
+			w.t.Logf("%s (%s, try %d, %s) came %v after the claim and %v after it was begun; the offer was closed %v after the claim",
+				d.ID, d.Channel, d.Try, d.Status, it.At.Sub(claimed), it.At.Sub(d.At), s.ClosedAt.Sub(claimed))
+			n++
+		}
+	}
+	return n
+}
+
+// offer counts one offer. again: its person was asked for another slot before.
+func (w *chaosWorld) offer(n *chaosTally, s reach.State, again bool, items []sandbox.Item) {
 	n.offers++
 	asked, delivered, answered, heard := 0, 0, 0, 0
-	var numbers []engine.Phone
-	for _, c := range s.Person.Contacts {
-		if slices.Contains(numbers, c.Phone) {
+	for _, it := range items {
+		if _, ok := asking(s, it); !ok {
 			continue
 		}
-		numbers = append(numbers, c.Phone)
-		for _, it := range phones[c.Phone] {
-			about := it.Kind == "call" || slices.ContainsFunc(it.Links, func(l string) bool { return strings.HasSuffix(l, s.Token) })
-			if it.Mine || !about || tells(s.Deliveries, it.ID) {
-				continue
+		asked++
+		switch {
+		case it.Kind == "call":
+			n.calls++
+			if len(it.Said) > 0 {
+				answered++
 			}
-			asked++
-			switch {
-			case it.Kind == "call":
-				n.calls++
-				if len(it.Said) > 0 {
-					answered++
-				}
-				if slices.ContainsFunc(it.Said, func(l sandbox.Line) bool { return strings.Contains(l.Say, "Clinique") }) {
-					heard++
-				}
-			default:
-				n.texts++
-				segments, _ := wording.Segments(it.Text)
-				n.segments += segments
-				if it.Status == "delivered" {
-					delivered++
-				}
+			if slices.ContainsFunc(it.Said, func(l sandbox.Line) bool { return strings.Contains(l.Say, "Clinique") }) {
+				heard++
 			}
-			if !claimed.IsZero() && it.At.After(claimed.Add(chaosSlack)) {
-				w.t.Logf("a %s left %v after the claim", it.Kind, it.At.Sub(claimed))
-				n.late++
+		default:
+			n.texts++
+			segments, _ := wording.Segments(it.Text)
+			n.segments += segments
+			if it.Status == "delivered" {
+				delivered++
 			}
 		}
 	}
@@ -167,35 +206,44 @@ func (w *chaosWorld) offer(n *chaosTally, s reach.State, claimed time.Time, phon
 		}
 	}
 	end := s.Started.Add(w.run.within)
-	switch {
-	case !s.Replied && s.Closed && s.ClosedAt.Before(end):
+	if !s.Replied && s.Closed && s.ClosedAt.Before(end) {
 		n.excluded[reach.Withdrawn]++
-	case s.Proven != "" && !s.ProvenAt.After(end):
-		n.valid++
+		return
+	}
+	proved := s.Proven != "" && !s.ProvenAt.After(end)
+	n.valid++
+	if again {
+		n.again++
+	}
+	if proved {
 		n.proved++
+		if again {
+			n.againProved++
+		}
 		n.proofs = append(n.proofs, s.ProvenAt.Sub(s.Started))
 		if s.Proven == engine.SMS && delivered == 0 || s.Proven == engine.Voice && heard == 0 {
 			n.unfounded++
 		}
-	default:
-		n.valid++
-		if asked == 0 && w.nobody(numbers) {
-			n.nowhere++
-			return
-		}
-		why := "never sent"
-		for _, d := range s.Deliveries {
-			why = fmt.Sprintf("%s %s %s", d.Channel, d.Status, d.Reason)
-		}
-		n.missed[why]++
+		return
 	}
-}
-
-// tells reports whether a call asks nothing: it tells the winner, where texts do not arrive.
-func tells(deliveries []reach.Delivery, sid string) bool {
-	return slices.ContainsFunc(deliveries, func(d reach.Delivery) bool {
-		return d.Ref == sid && d.Kind != engine.MsgOffer && d.Kind != engine.MsgReminder
-	})
+	if asked == 0 && w.nobody(s.Person.Contacts) {
+		n.nowhere++
+		return
+	}
+	why := "proof too late"
+	if s.Proven == "" {
+		why = "never sent"
+		var went []string
+		for _, d := range s.Deliveries {
+			if d.Kind == engine.MsgOffer {
+				went = append(went, fmt.Sprintf("%s %s %s", d.Channel, d.Status, d.Reason))
+			}
+		}
+		if went != nil {
+			why = strings.Join(went, ", ")
+		}
+	}
+	n.missed[why]++
 }
 
 // afterStop counts what came to a phone after its person had opted out, but for the confirmation.
@@ -214,11 +262,11 @@ func afterStop(items []sandbox.Item, at time.Time) int {
 	return n
 }
 
-func (n chaosTally) reach() float64 { return 100 * float64(n.proved) / float64(max(1, n.valid)) }
+func percent(part, whole int) float64 { return 100 * float64(part) / float64(max(1, whole)) }
 
-func (n chaosTally) reachable() float64 {
-	return 100 * float64(n.proved) / float64(max(1, n.valid-n.nowhere))
-}
+func (n chaosTally) reach() float64 { return percent(n.proved, n.valid) }
+
+func (n chaosTally) reachable() float64 { return percent(n.proved, n.valid-n.nowhere) }
 
 func (n chaosTally) percentile(p int) time.Duration {
 	if len(n.proofs) == 0 {
@@ -252,6 +300,7 @@ func (n chaosTally) String() string {
 	row("not counted: withdrawn before the time was over", "%d", n.excluded[reach.Withdrawn])
 	row("reach: proven / valid", "%d / %d = **%.2f %%**", n.proved, n.valid, n.reach())
 	row("the same, without people none of whose numbers exists", "%d / %d = %.2f %%", n.proved, n.valid-n.nowhere, n.reachable())
+	row("the same, of people asked before", "%d / %d = %.2f %%", n.againProved, n.again, percent(n.againProved, n.again))
 	row("to proof, p50 / p95 / p99", "%v / %v / %v", n.percentile(50), n.percentile(95), n.percentile(99))
 	row("texts (segments) / calls taken by carriers", "%d (%d) / %d", n.texts, n.segments, n.calls)
 	row("texts (segments) of every kind, an offer", "%.2f (%.2f)", float64(n.all)/float64(max(1, n.offers)), float64(n.allSegments)/float64(max(1, n.offers)))
@@ -279,8 +328,8 @@ func sortedKeys(m map[string]int) []string {
 }
 
 // nobody reports whether no number of a person exists.
-func (w *chaosWorld) nobody(numbers []engine.Phone) bool {
-	return !slices.ContainsFunc(numbers, func(p engine.Phone) bool { return w.carriers[0].Line(string(p)) != sandbox.LineGone })
+func (w *chaosWorld) nobody(contacts []engine.Contact) bool {
+	return !slices.ContainsFunc(contacts, func(c engine.Contact) bool { return w.carriers[0].Line(string(c.Phone)) != sandbox.LineGone })
 }
 
 // machineLoad is the load of the last minute; 0 where the machine does not say.

@@ -15,6 +15,7 @@ import (
 type chaosRun struct {
 	seed        uint64
 	slots, size int           // slots freed; people asked for each
+	rounds      int           // how often each person is asked, one slot after another
 	over        time.Duration // over which the slots are freed
 	within      time.Duration // a proof later than this is too late
 	rest        time.Duration // after the last slot
@@ -41,7 +42,7 @@ func carriersFail() sandbox.Chaos {
 
 func smallChaos() chaosRun {
 	return chaosRun{
-		seed: 11, slots: 24, size: 25, over: 8 * time.Second, within: 12 * time.Second, rest: 16 * time.Second,
+		seed: 11, slots: 24, size: 25, rounds: 1, over: 8 * time.Second, within: 12 * time.Second, rest: 16 * time.Second,
 		voiceAfter: 4 * time.Second, second: 20 * time.Millisecond, kills: 3, outage: 3 * time.Second, chaos: carriersFail(),
 	}
 }
@@ -55,7 +56,7 @@ func TestChaos(t *testing.T) {
 	run := smallChaos()
 	full := os.Getenv("CHAOS") == "full"
 	if full {
-		run.slots, run.size, run.over, run.within = 400, 50, 13*time.Minute, 2*time.Minute
+		run.slots, run.size, run.rounds, run.over, run.within = 400, 50, 4, 13*time.Minute, 2*time.Minute
 		run.rest, run.voiceAfter, run.second = 3*time.Minute, 90*time.Second, 50*time.Millisecond
 		run.kills, run.outage, run.least = 20, 10*time.Minute, 99
 	}

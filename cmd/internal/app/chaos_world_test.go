@@ -15,6 +15,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -56,6 +58,7 @@ func (s chaosSetup) config() Config {
 		p := &c.Policy
 		p.Strategy, p.Size, p.MaxAsked = string(engine.Waves), s.Size, s.Size
 		p.Grace, p.Reminders, p.Hours = 0, 0, Hours{}
+		p.DayCap, p.WeekCap, p.FarCap = 50, 50, 50 // weeks pass in minutes
 		if s.Uncapped {
 			p.DayCap, p.WeekCap, p.FarCap = 10_000, 10_000, 10_000
 		}
@@ -152,6 +155,8 @@ type chaosWorld struct {
 	wall     *sandbox.Wall
 	carriers []*sandbox.CarrierServer
 	people   map[engine.Phone]int // number to person
+	mu       sync.Mutex
+	asked    map[int]int // how many texts with an offer a person has had
 	life     *exec.Cmd
 	gone     chan struct{}
 	kills    int
@@ -174,8 +179,8 @@ func newChaosWorld(t *testing.T, run chaosRun) *chaosWorld {
 	must(err)
 	addr := free.Addr().String()
 	must(free.Close())
-	w := &chaosWorld{t: t, run: run, people: map[engine.Phone]int{}, setup: chaosSetup{
-		Addr: addr, Dir: dir, People: run.slots*run.size/chaosClinics*11/10 + run.size, Size: run.size, VoiceAfter: run.voiceAfter,
+	w := &chaosWorld{t: t, run: run, people: map[engine.Phone]int{}, asked: map[int]int{}, setup: chaosSetup{
+		Addr: addr, Dir: dir, People: run.slots*run.size/chaosClinics/run.rounds*11/10 + run.size, Size: run.size, VoiceAfter: run.voiceAfter,
 	}}
 	w.dme, err = sandbox.OpenDME(filepath.Join(dir, "dme.db"), sandbox.DMEConfig{})
 	must(err)
@@ -265,15 +270,22 @@ func (w *chaosWorld) arrived(c *sandbox.CarrierServer, a sandbox.Arrival) {
 		_ = c.Answer(a.SID) // it may have ended
 		return
 	}
+	if !strings.Contains(a.Text, "OUI ou NON") {
+		return
+	}
+	w.mu.Lock()
+	n += w.asked[n] * chaosClinics * w.setup.People // each time they feel different about it
+	w.asked[w.people[engine.Phone(a.Phone)]]++
+	w.mu.Unlock()
 	var says string
 	var after time.Duration
 	switch {
 	case n%97 == 5:
 		says, after = "ARRET", w.run.within/60
 	case n%250 == 7: // one slot in five is taken before the time is over, and its other offers do not count
-		says, after = "OUI", w.run.within/10+w.run.within*time.Duration(n%7)/10
+		says, after = "1", w.run.within/10+w.run.within*time.Duration(n%7)/10
 	case n%25 == 3:
-		says, after = "OUI", w.run.within*11/10+w.run.within*time.Duration(n%7)/20
+		says, after = "1", w.run.within*11/10+w.run.within*time.Duration(n%7)/20
 	default:
 		return
 	}

@@ -34,7 +34,7 @@ export const en: DemoCatalogue = {
   ended: 'Call ended',
   callFailed: 'Call failed',
   missed: 'Missed call',
-  keys: { '1': 'Yes', '2': 'No', '3': 'Other language', '9': 'Clinic' },
+  keys: { '1': 'Yes', '2': 'No', '3': 'Other language', '8': 'Stop', '9': 'Clinic' },
   keypad: 'Call keypad',
   mail: 'E-mail',
   mailFrame: (subject) => `E-mail: ${subject}`,

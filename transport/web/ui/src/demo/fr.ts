@@ -34,7 +34,7 @@ export const fr = {
   ended: 'Appel terminé',
   callFailed: 'Appel non abouti',
   missed: 'Appel manqué',
-  keys: { '1': 'Oui', '2': 'Non', '3': 'Autre langue', '9': 'Clinique' },
+  keys: { '1': 'Oui', '2': 'Non', '3': 'Autre langue', '8': 'Arrêt', '9': 'Clinique' },
   keypad: 'Clavier de l’appel',
   mail: 'Courriel',
   mailFrame: (subject: string) => `Courriel\u00a0: ${subject}`,
