@@ -281,3 +281,48 @@ func TestPanicWithWorkWaiting(t *testing.T) {
 		}
 	}
 }
+
+// TestCaughtAtTheDoor: the process dies while a text is at the carrier's door. The next one asks the
+// carrier: what it has is not sent again, and what it never got is, once.
+func TestCaughtAtTheDoor(t *testing.T) {
+	for name, x := range map[string]struct {
+		known engine.ReceiptStatus
+		late  bool // the carrier did get it
+		want  []string
+	}{
+		"the carrier has it":       {engine.ReceiptDelivered, true, nil},
+		"the carrier never got it": {engine.ReceiptAbsent, false, []string{"a1 offer"}},
+		"the carrier cannot say":   {"", true, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				w := newWorld(t, 1, nil)
+				w.dmes["a"].add("S1", monday.Add(3*time.Hour), 20*time.Minute)
+				w.carry = func(engine.Message) (engine.Outcome, time.Duration) {
+					return engine.Outcome{Status: engine.Accepted}, 10 * time.Second // and it is dead by then
+				}
+				w.known = func(m engine.Message) engine.ReceiptStatus {
+					if m.Handed.IsZero() {
+						t.Error("the carrier is not told when it was handed over")
+					}
+					return x.known
+				}
+				w.start()
+				w.enrol("a", 1, nil)
+				w.wait(10 * time.Second)
+				w.dmes["a"].cancel("S1")
+				w.wait(65 * time.Second) // the grace delay is over
+				w.want()
+				w.crash()
+				w.carry = nil
+				w.start()
+				w.wait(2 * time.Minute)
+				w.want(x.want...)
+				w.wait(20 * time.Minute)
+				if name == "the carrier never got it" {
+					w.want("a1 reminder")
+				}
+			})
+		})
+	}
+}

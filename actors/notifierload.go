@@ -50,7 +50,7 @@ func (a *notifier) loaded(c *system.Context, p preloadOffer) {
 	clear(a.asked)
 	a.gauge()
 	if a.version > 0 {
-		w := offerWork{in: append([]reach.Input{reach.Recovered{}}, a.optOuts()...)}
+		w := offerWork{in: append([]reach.Input{reach.Recovered{Began: a.r.began}}, a.optOuts()...)}
 		if a.c.opening() == 0 { // the slot says when this ends
 			w.in = append(w.in, reach.Suspend{Starting: true})
 		}

@@ -50,7 +50,8 @@ type Relais struct {
 	replies  *replies
 	tokenKey []byte
 	optOuts  ledger
-	epoch    string // of the calendars' sequences
+	began    time.Time // when the process did
+	epoch    string    // of the calendars' sequences
 
 	hall   *hall // the clinics that are open here
 	slots  *system.Directory[engine.SlotID]
@@ -79,7 +80,7 @@ func New(opt Options) (*Relais, error) {
 	}
 	r := &Relais{
 		opt: opt, sys: sys, waitlist: newWaitlist(), replies: newReplies(), optOuts: ledger{words: map[string]optOutRecord{}},
-		epoch: rand.Text(), hall: newHall(),
+		began: time.Now().UTC(), epoch: rand.Text(), hall: newHall(),
 		commits: sys.NewPool(commitWorkers, commitWaiting),
 		looks:   sys.NewPool(1, 1),
 		wholes:  sys.NewPool(1, 1),

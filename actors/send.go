@@ -123,6 +123,7 @@ func (a *notifier) look(c *system.Context, id engine.AttemptID) {
 		return
 	}
 	m := a.message(d)
+	m.Handed = d.At
 	ctx, cancel := context.WithTimeout(context.Background(), sendWithin)
 	system.PipeOn(a.r.asks, c, ctx, func(ctx context.Context) (offerInput, error) {
 		defer cancel()
@@ -131,7 +132,7 @@ func (a *notifier) look(c *system.Context, id engine.AttemptID) {
 			a.r.opt.Metrics.Looked(d.Channel, false)
 			return offerInput{}, err // asked again later
 		}
-		a.r.opt.Metrics.Looked(d.Channel, true)
+		a.r.opt.Metrics.Looked(d.Channel, receipt.Status != engine.ReceiptAbsent)
 		receipt.Attempt = id
 		return offerInput{in: []reach.Input{reach.Receipt{Receipt: receipt}}}, nil
 	}, func(in offerInput, err error) any {

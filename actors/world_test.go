@@ -66,6 +66,17 @@ func (c carrier) Send(ctx context.Context, m engine.Message) engine.Outcome {
 	return out
 }
 
+// Look says what the test says; nothing, where it says nothing.
+func (c carrier) Look(_ context.Context, m engine.Message, _ string) (engine.Receipt, bool, error) {
+	c.p.w.mu.Lock()
+	defer c.p.w.mu.Unlock()
+	if c.p.w.known == nil {
+		return engine.Receipt{}, false, nil
+	}
+	s := c.p.w.known(m)
+	return engine.Receipt{Status: s, At: time.Now()}, s != "", nil
+}
+
 func (c carrier) Abort(_ context.Context, ref string, _ engine.Lang, say string) error {
 	c.p.w.mu.Lock()
 	defer c.p.w.mu.Unlock()
@@ -169,6 +180,7 @@ type world struct {
 	watchOnly map[engine.ClinicID]string
 	lag       time.Duration // between a message's leaving and the carrier's word
 	carry     func(engine.Message) (engine.Outcome, time.Duration)
+	known     func(engine.Message) engine.ReceiptStatus // what the carrier says when it is asked; nil: nothing
 	boom      func(engine.ClinicID, string) bool
 	onLeave   func(sent)
 	messages  []sent

@@ -36,6 +36,7 @@ type Message struct {
 	Say     *Script       // voice
 	Valid   time.Duration // how long it is worth delivering
 	Before  time.Time     // start of the slot it is about: where a carrier's rate makes messages wait, the nearest goes first
+	Handed  time.Time     // when it was given to the transport: of a message that is asked about later
 	// Still is asked by the transport right before the message leaves, after any wait of its own;
 	// false drops the message (Failed, Dropped). nil lets it leave.
 	Still func() bool
@@ -104,6 +105,8 @@ const (
 	ReceiptMachine   ReceiptStatus = "machine"   // voicemail
 	ReceiptDelivered ReceiptStatus = "delivered" // proof: on the phone; for a call: a person heard the prompt
 	ReceiptFailed    ReceiptStatus = "failed"
+	// ReceiptAbsent: asked about a message without an identifier, the carrier has none that may be it.
+	ReceiptAbsent ReceiptStatus = "absent"
 )
 
 // Receipt is a carrier's later word on an attempt.

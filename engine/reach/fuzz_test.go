@@ -228,10 +228,10 @@ func (w *world) play(op [4]byte) {
 		in = Handed{Attempt: attempt, Outcome: o}
 	case 7, 8, 9:
 		status := []engine.ReceiptStatus{
-			engine.ReceiptSent, engine.ReceiptAnswered, engine.ReceiptMachine, engine.ReceiptDelivered, engine.ReceiptFailed, "odd",
-		}[op[2]%6]
+			engine.ReceiptSent, engine.ReceiptAnswered, engine.ReceiptMachine, engine.ReceiptDelivered, engine.ReceiptFailed, engine.ReceiptAbsent, "odd",
+		}[op[2]%7]
 		in = Receipt{engine.Receipt{
-			Attempt: attempt, Ref: "r", Status: status, Reason: reasons[int(op[2]/6)%len(reasons)],
+			Attempt: attempt, Ref: "r", Status: status, Reason: reasons[int(op[2]/7)%len(reasons)],
 			At: w.now.Add(-time.Duration(op[3]) * time.Second),
 		}}
 	case 10:
@@ -252,6 +252,9 @@ func (w *world) play(op [4]byte) {
 		in = Resume{}
 	case 15:
 		in = Recovered{}
+		if op[1]%2 > 0 {
+			in = Recovered{Began: w.now}
+		}
 	case 16:
 		if op[2]%3 > 0 {
 			return

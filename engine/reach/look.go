@@ -11,14 +11,22 @@ import (
 var (
 	looksUnknown = []time.Duration{5 * time.Second, 20 * time.Second, time.Minute, 5 * time.Minute, 10 * time.Minute}
 	looksSilent  = []time.Duration{30 * time.Second, 75 * time.Second, 5 * time.Minute, 15 * time.Minute}
+	// Of one whose process died, counted from when that was found out.
+	looksOrphaned = []time.Duration{3 * time.Second, 12 * time.Second, 20 * time.Second, time.Minute, 5 * time.Minute, 10 * time.Minute}
 )
+
+// absentAfter is when a carrier would have shown by itself what a process that died had sent.
+const absentAfter = 10 * time.Second
 
 // lookAt says when to ask for a delivery next; ok is false when its end is known or was given up.
 func lookAt(d Delivery) (at time.Time, ok bool) {
-	looks := looksSilent
+	looks, from := looksSilent, d.At
 	switch d.Status {
 	case Unknown:
 		looks = looksUnknown
+		if !d.Orphaned.IsZero() {
+			looks, from = looksOrphaned, d.Orphaned
+		}
 	case Accepted, Sent, Answered:
 	case Queued, Sending, Machine, Delivered, Failed, Dropped:
 		return time.Time{}, false
@@ -26,13 +34,30 @@ func lookAt(d Delivery) (at time.Time, ok bool) {
 	if d.Channel == engine.EmailMail || d.Looks >= len(looks) {
 		return time.Time{}, false
 	}
-	return d.At.Add(looks[d.Looks]), true
+	return from.Add(looks[d.Looks]), true
+}
+
+// absent takes that the carrier has no message that may be this one. Where the process that sent it died
+// a while before, it never left: it is no blind try to send it now. Of every other it proves nothing, for
+// the request may still be on its way.
+func (t *turn) absent(i int) {
+	d := t.Deliveries[i]
+	if d.Status != Unknown || d.Orphaned.IsZero() || t.now.Before(d.Orphaned.Add(absentAfter)) {
+		return
+	}
+	t.Deliveries[i].Left = false
+	t.refused(i, engine.Outcome{Status: engine.Failed, Reason: engine.CarrierDown, Retry: true})
+	t.settled(t.Deliveries[i], Unknown)
 }
 
 // lost reports whether a text must be taken for lost: nobody knows whether it left, its carrier was asked,
 // and had no word of it until it was to be asked again. It is still never repeated.
 func (t *turn) lost(d Delivery) bool {
-	return d.Status == Unknown && d.Channel == engine.SMS && d.Looks > 0 && !t.now.Before(d.At.Add(looksUnknown[1]))
+	from := d.At
+	if !d.Orphaned.IsZero() {
+		from = d.Orphaned
+	}
+	return d.Status == Unknown && d.Channel == engine.SMS && d.Looks > 0 && !t.now.Before(from.Add(looksUnknown[1]))
 }
 
 // look asks for what is due.

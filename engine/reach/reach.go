@@ -48,6 +48,8 @@ type Delivery struct {
 	Counted bool               `json:"counted,omitempty"` // its Outcome was given
 	Text    string             `json:"text,omitempty"`    // of a note
 	Looks   int                `json:"looks,omitempty"`   // how often the carrier was asked what became of it
+	// Orphaned is when a new process found it being sent: whoever sent it is gone, and sends it no more.
+	Orphaned time.Time `json:"orphaned,omitzero"`
 }
 
 // Person is a copy of what is needed to reach somebody, taken when the offer was made.
@@ -154,8 +156,9 @@ type Suspend struct{ Starting bool }
 // Resume ends a Suspend.
 type Resume struct{}
 
-// Recovered: the process was started again; deliveries in Sending become Unknown.
-type Recovered struct{}
+// Recovered: what was under way was lost; deliveries in Sending become Unknown. Began is when the process
+// that says so was started: who sent what was being sent before is gone. Zero: that is not known.
+type Recovered struct{ Began time.Time }
 
 // OptOut: the person does not want this channel any more.
 type OptOut struct{ Channel engine.Channel }

@@ -32,7 +32,7 @@ var update = flag.Bool("update", false, "rewrite the results in testdata")
 //	tick [gen=N]
 //	ok|unknown N [ref] | fail N REASON [retry] [wait=5s]     what handing delivery N came to
 //	receipt N STATUS [REASON] [ref=R]
-//	replied CHANNEL [KIND] | heard CHANNEL | note TEXT | remind | close [KIND] | tell KIND CHANNEL | suspend [starting] | resume | recovered | optout CHANNEL
+//	replied CHANNEL [KIND] | heard CHANNEL | note TEXT | remind | close [KIND] | tell KIND CHANNEL | suspend [starting] | resume | recovered [panicked] | optout CHANNEL
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txt")
@@ -302,7 +302,10 @@ func (p *player) input(f []string) Input {
 	case "resume":
 		return Resume{}
 	case "recovered":
-		return Recovered{}
+		if rest == "panicked" { // the process lives
+			return Recovered{}
+		}
+		return Recovered{Began: p.now}
 	case "optout":
 		return OptOut{engine.Channel(rest)}
 	}

@@ -70,7 +70,7 @@ func (t *turn) take(in Input) error {
 		t.changed = t.Suspended
 		t.Suspended = false
 	case Recovered:
-		t.recovered()
+		t.recovered(in)
 	case OptOut:
 		t.optOut(in)
 	default:
@@ -270,6 +270,9 @@ func (t *turn) receipt(r engine.Receipt) error {
 		status = Delivered
 	case engine.ReceiptFailed:
 		status = Failed
+	case engine.ReceiptAbsent:
+		t.absent(i)
+		return nil
 	default:
 		return engine.Errorf(engine.Invalid, "unknown status of a receipt")
 	}
@@ -440,10 +443,13 @@ func (t *turn) heard(in Heard) {
 	t.reached(in.Channel, t.now)
 }
 
-func (t *turn) recovered() {
+func (t *turn) recovered(in Recovered) {
 	for i := range t.Deliveries {
-		if t.Deliveries[i].Status == Sending {
-			t.Deliveries[i].Left = true
+		if d := &t.Deliveries[i]; d.Status == Sending {
+			d.Left = true
+			if d.At.Before(in.Began) {
+				d.Orphaned = t.now
+			}
 			t.set(i, Unknown, engine.NoReceipt)
 			t.arrivedLate(i, Sending)
 		}

@@ -304,12 +304,17 @@ func (g *Group) Abort(ctx context.Context, ref string, lang engine.Lang, say str
 }
 
 // Look asks the accounts what became of a message. ok is false when none knows, or when more than
-// one message may be meant.
+// one message may be meant; it is absent when no account has it.
 func (g *Group) Look(ctx context.Context, m engine.Message, ref string) (r engine.Receipt, ok bool, err error) {
 	var failed []error
+	absent := 0
 	for _, a := range g.accounts {
 		found, known, err := a.Line.Look(ctx, m, ref)
 		switch {
+		case err == nil && known && found.Status == engine.ReceiptAbsent:
+			if absent++; absent == len(g.accounts) {
+				return found, true, nil
+			}
 		case err != nil && engine.CodeOf(err) == engine.NotFound:
 		case err != nil:
 			failed = append(failed, err)

@@ -269,11 +269,18 @@ func TestLook(t *testing.T) {
 	down := func() (engine.Receipt, bool, error) {
 		return engine.Receipt{}, false, engine.Errorf(engine.Unavailable, "x")
 	}
+	absent := func() (engine.Receipt, bool, error) {
+		return engine.Receipt{Status: engine.ReceiptAbsent}, true, nil
+	}
 	for name, x := range map[string]struct {
 		first, second look
 		ref           string
 		ok, fails     bool
 	}{
+		"both have none":      {absent, absent, "", true, false},
+		"one cannot say":      {absent, quiet, "", false, false},
+		"the other is out":    {absent, down, "", false, true},
+		"the other has it":    {absent, known, "", true, false},
 		"first":               {known, none, "SM1", true, false},
 		"second":              {none, known, "SM1", true, false},
 		"second, first out":   {down, known, "SM1", true, false},
@@ -284,8 +291,9 @@ func TestLook(t *testing.T) {
 	} {
 		g, first, second := two()
 		first.look, second.look = x.first, x.second
-		if _, ok, err := g.Look(t.Context(), text(), x.ref); ok != x.ok || (err != nil) != x.fails {
-			t.Errorf("%s: %v %v", name, ok, err)
+		r, ok, err := g.Look(t.Context(), text(), x.ref)
+		if ok != x.ok || (err != nil) != x.fails || ok && (r.Status == engine.ReceiptAbsent) != (name == "both have none") {
+			t.Errorf("%s: %+v %v %v", name, r, ok, err)
 		}
 	}
 }

@@ -12,19 +12,22 @@ import (
 	"relais/engine"
 )
 
-// How far back a message without an identifier is looked for. A text is known by its words. A call
-// has none, so only one that was made since any earlier call of the same offer can be meant; those
-// are at least five minutes apart.
+// How a message without an identifier is looked for. A text is known by its words where Twilio still has
+// them (we ask it to delete them), and by when it was made: after it was given to us, a wait for its turn
+// and a slow request later at most. A call has no words, and only one that was made since any earlier call
+// of the same offer can be meant; those are at least five minutes apart.
 const (
 	textsSince = 6 * time.Hour
 	callsSince = 4 * time.Minute
+	clocksPart = 2 * time.Second // Twilio tells whole seconds, by its own clock
+	longestWay = 40 * time.Second
 	mostListed = 50
 )
 
-// Look asks what became of a message that was handed over: by its identifier, or else, for a text
-// by number and words, for a call by number and time. ok is false when Twilio has nothing final to
-// say, and when more than one message may be meant: two alike, or one whose words Twilio deleted.
-// engine.NotFound says that the account has no message of that identifier.
+// Look asks what became of a message that was handed over: by its identifier, or else by number, time and,
+// for a text, words. ok is false when Twilio has nothing final to say, and when more than one message may
+// be meant. engine.ReceiptAbsent says that none may be, engine.NotFound that the account has no message of
+// that identifier.
 func (c *Client) Look(ctx context.Context, m engine.Message, ref string) (engine.Receipt, bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
@@ -77,7 +80,12 @@ func (c *Client) findText(ctx context.Context, m engine.Message) (engine.Receipt
 		}
 		switch strings.TrimSpace(value(t.Body)) {
 		case "": // the words were deleted: it may be this one
-			return engine.Receipt{}, nil
+			switch made, ok := madeAt(value(t.DateCreated)); {
+			case m.Handed.IsZero():
+				return engine.Receipt{}, nil
+			case ok && !made.Before(m.Handed.Add(-clocksPart)) && !made.After(m.Handed.Add(longestWay)):
+				found = append(found, textReceipt(&t))
+			}
 		case strings.TrimSpace(m.Text):
 			found = append(found, textReceipt(&t))
 		}
@@ -129,15 +137,23 @@ func (c *Client) findCall(ctx context.Context, m engine.Message) (engine.Receipt
 
 // only is the one receipt there is; none, when several may be meant.
 func only(found []engine.Receipt) engine.Receipt {
-	if len(found) != 1 {
-		return engine.Receipt{}
+	switch len(found) {
+	case 0:
+		return engine.Receipt{Status: engine.ReceiptAbsent}
+	case 1:
+		return found[0]
 	}
-	return found[0]
+	return engine.Receipt{}
 }
 
 func since(made string, within time.Duration) bool {
+	t, ok := madeAt(made)
+	return ok && time.Since(t) < within
+}
+
+func madeAt(made string) (time.Time, bool) {
 	t, err := time.Parse(time.RFC1123Z, made)
-	return err == nil && time.Since(t) < within
+	return t, err == nil
 }
 
 func value[T any](p *T) (v T) {

@@ -31,12 +31,12 @@ func TestLookAfterALostAnswer(t *testing.T) {
 	}
 	other := sms()
 	other.Text = "Autre chose."
-	if r, ok, err := w.client.Look(t.Context(), other, ""); ok || err != nil {
+	if r, ok, err := w.client.Look(t.Context(), other, ""); !ok || r.Status != engine.ReceiptAbsent || err != nil {
 		t.Errorf("other words: %+v %v", r, err)
 	}
 	other = sms()
 	other.Phone = "+15145550177"
-	if r, ok, err := w.client.Look(t.Context(), other, ""); ok || err != nil {
+	if r, ok, err := w.client.Look(t.Context(), other, ""); !ok || r.Status != engine.ReceiptAbsent || err != nil {
 		t.Errorf("somebody else: %+v %v", r, err)
 	}
 	if _, _, err := w.client.Look(t.Context(), sms(), "SM00000000000000000000000000000000"); engine.CodeOf(err) != engine.NotFound {
@@ -55,7 +55,7 @@ func TestLookAtCalls(t *testing.T) {
 	if err := w.carrier.SetChaos(sandbox.Chaos{Timeout: 1}); err != nil {
 		t.Fatal(err)
 	}
-	if _, ok, err := w.client.Look(t.Context(), call(), ""); ok || err != nil {
+	if r, ok, err := w.client.Look(t.Context(), call(), ""); !ok || r.Status != engine.ReceiptAbsent || err != nil {
 		t.Errorf("no call yet: %v %v", ok, err)
 	}
 	if out := w.client.Send(t.Context(), call()); out.Status != engine.Unknown {
@@ -73,7 +73,8 @@ func TestLookAtCalls(t *testing.T) {
 
 // TestLookReads goes through what Twilio may list.
 func TestLookReads(t *testing.T) {
-	now, long := time.Now().UTC().Format(time.RFC1123Z), time.Now().Add(-7*time.Hour).UTC().Format(time.RFC1123Z)
+	at := func(ago time.Duration) string { return time.Now().Add(-ago).UTC().Format(time.RFC1123Z) }
+	now, long := at(0), at(7*time.Hour)
 	item := func(body, status, made, more string) string {
 		return `{"sid":"SM1","direction":"outbound-api","status":"` + status + `","body":"` + body + `","date_created":"` + made + `"` + more + `}`
 	}
@@ -82,18 +83,28 @@ func TestLookReads(t *testing.T) {
 		items string
 		want  engine.ReceiptStatus
 		why   engine.Reason
+		since time.Duration // it was handed over; 0: nobody says
 	}{
-		"delivered":         {item(words, "delivered", now, ""), engine.ReceiptDelivered, ""},
-		"failed":            {item(words, "undelivered", now, `,"error_code":30006`), engine.ReceiptFailed, engine.Landline},
-		"still queued":      {item(words, "queued", now, ""), "", ""},
-		"long ago":          {item(words, "delivered", long, ""), "", ""},
-		"words deleted":     {item("", "delivered", now, ""), "", ""},
-		"one deleted":       {item(words, "delivered", now, "") + "," + item("", "delivered", now, ""), "", ""},
-		"an answer of them": {strings.Replace(item(words, "received", now, ""), "outbound-api", "inbound", 1), "", ""},
-		"nothing":           {"", "", ""},
+		"deleted, made then":     {item("", "delivered", at(30*time.Second), ""), engine.ReceiptDelivered, "", 31 * time.Second},
+		"deleted, made before":   {item("", "delivered", at(time.Minute), ""), engine.ReceiptAbsent, "", 31 * time.Second},
+		"deleted, made later":    {item("", "delivered", at(0), ""), engine.ReceiptAbsent, "", 2 * time.Minute},
+		"deleted, two made then": {item("", "delivered", at(30*time.Second), "") + "," + item("", "sent", at(20*time.Second), ""), "", "", 31 * time.Second},
+		"deleted, still queued":  {item("", "queued", at(30*time.Second), ""), "", "", 31 * time.Second},
+		"delivered":              {item(words, "delivered", now, ""), engine.ReceiptDelivered, "", 0},
+		"failed":                 {item(words, "undelivered", now, `,"error_code":30006`), engine.ReceiptFailed, engine.Landline, 0},
+		"still queued":           {item(words, "queued", now, ""), "", "", 0},
+		"long ago":               {item(words, "delivered", long, ""), engine.ReceiptAbsent, "", 0},
+		"words deleted":          {item("", "delivered", now, ""), "", "", 0},
+		"one deleted":            {item(words, "delivered", now, "") + "," + item("", "delivered", now, ""), "", "", 0},
+		"an answer of them":      {strings.Replace(item(words, "received", now, ""), "outbound-api", "inbound", 1), engine.ReceiptAbsent, "", 0},
+		"nothing":                {"", engine.ReceiptAbsent, "", 0},
 	} {
 		c := client(t, answer(http.StatusOK, "", `{"messages":[`+x.items+`]}`), nil)
-		r, ok, err := c.Look(t.Context(), sms(), "")
+		m := sms()
+		if x.since > 0 {
+			m.Handed = time.Now().Add(-x.since)
+		}
+		r, ok, err := c.Look(t.Context(), m, "")
 		if err != nil || ok != (x.want != "") || r.Status != x.want || r.Reason != x.why {
 			t.Errorf("%s: %+v %v %v", name, r, ok, err)
 		}

@@ -315,7 +315,7 @@ func TestCallWithoutAKey(t *testing.T) {
 	for _, l := range items[0].Said {
 		said = append(said, l.Say)
 	}
-	if want := []string{"Bonjour.", "Bonjour.", "Au revoir."}; !slices.Equal(said, want) {
+	if want := []string{"Bonjour.", "Pour cesser, le 8.", "In English, 3.", "Bonjour.", "Pour cesser, le 8.", "In English, 3.", "Au revoir."}; !slices.Equal(said, want) {
 		t.Errorf("said %q", said)
 	}
 	// A person heard the whole prompt.
