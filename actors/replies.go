@@ -23,7 +23,18 @@ type replies struct {
 	mu     sync.Mutex
 	phones map[engine.Phone][]known
 	offers map[engine.OfferID][]engine.Phone
+	asked  map[engine.Phone]whichOne // lost with the process: then it is asked again
 }
+
+// whichOne is the question which of several offers was meant, in the order of its numbers.
+type whichOne struct {
+	at     time.Time
+	offers []engine.OfferID
+	intent engine.Intent // what the number answers: yes or no
+}
+
+// mostAsked bounds the questions remembered.
+const mostAsked = 10_000
 
 // known is one offer made to a phone.
 type known struct {
@@ -39,7 +50,9 @@ type known struct {
 const mostKnown = 32
 
 func newReplies() *replies {
-	return &replies{phones: map[engine.Phone][]known{}, offers: map[engine.OfferID][]engine.Phone{}}
+	return &replies{
+		phones: map[engine.Phone][]known{}, offers: map[engine.OfferID][]engine.Phone{}, asked: map[engine.Phone]whichOne{},
+	}
 }
 
 func (r *replies) know(c *clinic, s reach.State, open bool) {
@@ -96,6 +109,41 @@ func (r *replies) of(p engine.Phone) (open []known, last known, ok bool) {
 	return open, list[len(list)-1], true
 }
 
+// ask remembers that a phone is asked which offer it means.
+func (r *replies) ask(p engine.Phone, open []known, in engine.Intent) {
+	q := whichOne{at: time.Now(), intent: engine.Yes}
+	if in == engine.No {
+		q.intent = engine.No
+	}
+	for _, k := range open {
+		q.offers = append(q.offers, k.offer)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.asked) >= mostAsked {
+		clear(r.asked)
+	}
+	r.asked[p] = q
+}
+
+// answers returns the offer that a number means, and whether it is taken or left: where the question was
+// asked, and nothing offered since. "2" alone means no in every offer.
+func (r *replies) answers(p engine.Phone, number int) (engine.OfferID, engine.Intent, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	q, ok := r.asked[p]
+	if !ok || number < 1 || number > len(q.offers) || time.Since(q.at) > 24*time.Hour {
+		return "", "", false
+	}
+	for _, k := range r.phones[p] {
+		if k.made.After(q.at) {
+			return "", "", false
+		}
+	}
+	delete(r.asked, p)
+	return q.offers[number-1], q.intent, true
+}
+
 // answerWithin bounds how long a reply waits for its answer.
 const answerWithin = 10 * time.Second
 
@@ -130,12 +178,10 @@ func (r *Relais) Reply(ctx context.Context, in engine.Reply) (engine.Answer, err
 			several = open
 		}
 		offer = last.offer
-		if several != nil && (in.Intent == engine.Yes || in.Intent == engine.No || in.Intent == engine.Choice) {
-			if chosen, ok := choose(several, in); ok {
-				offer, in.Intent = chosen.offer, engine.Yes
-			} else {
-				offer = ""
-			}
+		if chosen, intent, ok := r.replies.answers(in.Phone, in.Number); ok {
+			offer, in.Intent = chosen, intent
+		} else if several != nil && (in.Intent == engine.Yes || in.Intent == engine.No || in.Intent == engine.Choice) {
+			offer = "" // neither a word nor a number says which
 		} else if in.Intent == engine.Choice {
 			in.Intent = engine.Unclear // a number, and nothing to choose from
 		}
@@ -286,14 +332,6 @@ func (r *Relais) unclear(ctx context.Context, c *clinic, s reach.State, in engin
 	return a, nil
 }
 
-// choose finds which of several offers is meant. A bare yes or no does not say.
-func choose(several []known, in engine.Reply) (known, bool) {
-	if in.Number >= 1 && in.Number <= len(several) {
-		return several[in.Number-1], true
-	}
-	return known{}, false
-}
-
 // replyRecord is what a reply was understood as, so that the same reply means the same when the
 // carrier brings it again after other offers came and went.
 type replyRecord struct {
@@ -347,7 +385,8 @@ func (r *Relais) which(ctx context.Context, several []known, last known, in engi
 		}
 		facts = append(facts, r.facts(k.clinic.present(), s))
 	}
-	return engine.Answer{Kind: engine.AnsWhich, Lang: lang, Text: wording.Choose(lang, facts)}, nil
+	r.replies.ask(in.Phone, several, in.Intent)
+	return engine.Answer{Kind: engine.AnsWhich, Lang: lang, Text: wording.Choose(lang, facts, in.Intent == engine.No)}, nil
 }
 
 // whose finds the offer that a token or an attempt names.

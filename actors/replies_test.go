@@ -51,6 +51,40 @@ func TestWhichOffer(t *testing.T) {
 	})
 }
 
+// TestTwoMeansNo: every offer says "2 if not", so a 2 books nothing where nobody asked which offer is meant,
+// and a no is asked which one it leaves.
+func TestTwoMeansNo(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := family(t)
+		w.answer(w.saysAs("SM1", phone("a", 1), "2"), engine.AnsWhich)
+		w.phase("S1", slot.Offering)
+		a := w.saysAs("SM2", phone("a", 1), "non")
+		w.answer(a, engine.AnsWhich)
+		if !strings.Contains(a.Text, "laissez-vous") {
+			t.Errorf("who says no is asked %q", a.Text)
+		}
+		w.answer(w.saysAs("SM3", phone("a", 1), "2"), engine.AnsDeclined)
+		if o := w.slot("S1").Offers; o[1].Replied.IsZero() || !o[0].Replied.IsZero() {
+			t.Errorf("the second was left: %+v", o)
+		}
+		w.answer(w.saysAs("SM4", phone("a", 1), "1"), engine.AnsBooked) // there is one now: a yes
+	})
+}
+
+// TestNumberOfAQuestion: a number means what it meant in the question, also when an offer has ended since.
+func TestNumberOfAQuestion(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := family(t)
+		w.answer(w.saysAs("SM1", phone("a", 1), "oui"), engine.AnsWhich)
+		first := w.slot("S1").Offers[0]
+		if _, err := w.Reply(context.Background(), engine.Reply{Attempt: engine.NewAttemptID(first.ID, 1), Channel: engine.Voice, Intent: engine.No, ID: "CA1"}); err != nil {
+			t.Fatal(err)
+		}
+		w.wait(time.Second)
+		w.answer(w.saysAs("SM2", phone("a", 1), "2"), engine.AnsBooked) // no "no" to the one that is left
+	})
+}
+
 func TestReplayedReplyMeansTheSame(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := freed(t, 2, nil)

@@ -16,7 +16,8 @@ type Topic string
 // The topics that are neither a message nor an answer.
 const (
 	TopicCall   Topic = "call"   // what every call may say besides its message
-	TopicChoose Topic = "choose" // which of several offers a reply is for; the list follows it
+	TopicChoose Topic = "choose" // which of several offers a yes is for; the list follows it
+	TopicLeave  Topic = "leave"  // which of several offers a no is for; the list follows it
 )
 
 func topic(k engine.MessageKind) Topic     { return Topic(k) }
@@ -124,7 +125,7 @@ func Topics() []Topic {
 
 // rank keeps messages in the order in which people get them, and answers after them.
 func rank(t Topic) int {
-	order := []Topic{"offer", "reminder", "finalising", "booked", "refused", "taken", "withdrawn", "confirm", TopicCall, TopicChoose}
+	order := []Topic{"offer", "reminder", "finalising", "booked", "refused", "taken", "withdrawn", "confirm", TopicCall, TopicChoose, TopicLeave}
 	if i := slices.Index(order, t); i >= 0 {
 		return i
 	}

@@ -222,8 +222,8 @@ func (k *check) segment(f Facts) {
 	f.Own = engine.Wording{string(k.topic): {k.lang: {string(k.part): k.text}}}
 	shortest := variants(f.Own, k.lang, k.topic, k.part)
 	text := plainGSM(fill(shortest[len(shortest)-1], k.lang, f))
-	if k.topic == TopicChoose {
-		text = Choose(k.lang, []Facts{f, f})
+	if k.topic == TopicChoose || k.topic == TopicLeave {
+		text = Choose(k.lang, []Facts{f, f}, k.topic == TopicLeave)
 	}
 	if n, _ := Segments(text); n > 1 {
 		k.say("needs %d segments with the name %q on %s: %d of 160 characters; write it shorter, or put what may be left out in [brackets].",

@@ -98,6 +98,7 @@ var english = texts{
 		PartGoodbye:   {"Thank you and have a good day."},
 	},
 	TopicChoose:                      {PartSMS: {"Which opening? Reply with its number."}},
+	TopicLeave:                       {PartSMS: {"Which opening do you not want? Reply with its number."}},
 	replyTopic(engine.AnsBooked):     {PartSMS: {"It is confirmed: {clinic}, {when}. Thank you!"}},
 	replyTopic(engine.AnsFinalising): {PartSMS: {"We have your answer for {when}. We are finalizing it with the clinic and will confirm soon."}},
 	replyTopic(engine.AnsTaken): {PartSMS: {

@@ -97,6 +97,7 @@ var french = texts{
 		PartGoodbye:   {"Merci et bonne journée."},
 	},
 	TopicChoose:                      {PartSMS: {"Quelle place voulez-vous? Répondez par le numéro."}},
+	TopicLeave:                       {PartSMS: {"Quelle place laissez-vous? Répondez par le numéro."}},
 	replyTopic(engine.AnsBooked):     {PartSMS: {"C'est confirmé: {clinic}, le {when}. Merci!"}},
 	replyTopic(engine.AnsFinalising): {PartSMS: {"Votre OUI pour le {when} est noté. Nous finalisons avec la clinique et vous confirmons sous peu."}},
 	replyTopic(engine.AnsTaken): {PartSMS: {

@@ -66,10 +66,10 @@ func preview(t Topic, lang engine.Lang, ch engine.Channel, f Facts) (Preview, bo
 		}
 	case ch != engine.SMS || t == TopicCall: // a call's common parts are shown with each message
 		return p, false
-	case t == TopicChoose:
+	case t == TopicChoose || t == TopicLeave:
 		later := f
 		later.Start = f.Start.AddDate(0, 0, 1)
-		p.Text = Choose(lang, []Facts{f, later})
+		p.Text = Choose(lang, []Facts{f, later}, t == TopicLeave)
 	default:
 		p.Text = short(variants(f.Own, lang, t, PartSMS), lang, f)
 	}

@@ -92,14 +92,19 @@ func Answer(kind engine.AnswerKind, ch engine.Channel, lang engine.Lang, f Facts
 // mostChoices is how many offers one SMS can list.
 const mostChoices = 4
 
-// Choose asks which of several offers a reply is for: "1: ..., 2: ...". More than four are cut.
-func Choose(lang engine.Lang, offers []Facts) string {
+// Choose asks which of several offers a reply is for: "1: ..., 2: ...". More than four are cut. leaves: the
+// person said no.
+func Choose(lang engine.Lang, offers []Facts, leaves bool) string {
+	topic := TopicChoose
+	if leaves {
+		topic = TopicLeave
+	}
 	var own engine.Wording
 	if len(offers) > 0 {
 		own = offers[0].Own
 	}
 	var b strings.Builder
-	b.WriteString(first(own, lang, TopicChoose, PartSMS))
+	b.WriteString(first(own, lang, topic, PartSMS))
 	for i, f := range offers[:min(len(offers), mostChoices)] {
 		fmt.Fprintf(&b, " %d: %s.", i+1, f.at(lang))
 	}

@@ -87,7 +87,8 @@ func TestEveryMessageInEveryLanguage(t *testing.T) {
 			fmt.Fprintf(&b, "== %s answer %s\n%s\n%s\n", lang, kind,
 				wording.Answer(kind, engine.SMS, lang, f), wording.Answer(kind, engine.Voice, lang, f))
 		}
-		fmt.Fprintf(&b, "== %s choose\n%s\n", lang, wording.Choose(lang, []wording.Facts{f, f}))
+		fmt.Fprintf(&b, "== %s choose\n%s\n", lang, wording.Choose(lang, []wording.Facts{f, f}, false))
+		fmt.Fprintf(&b, "== %s leave\n%s\n", lang, wording.Choose(lang, []wording.Facts{f, f}, true))
 	}
 	const golden = "testdata/golden.txt"
 	if *update {

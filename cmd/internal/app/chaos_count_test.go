@@ -221,7 +221,7 @@ func (w *chaosWorld) offer(n *chaosTally, s reach.State, again bool, items []san
 			n.againProved++
 		}
 		n.proofs = append(n.proofs, s.ProvenAt.Sub(s.Started))
-		if s.Proven == engine.SMS && delivered == 0 || s.Proven == engine.Voice && heard == 0 {
+		if !s.Replied && !s.Heard && (s.Proven == engine.SMS && delivered == 0 || s.Proven == engine.Voice && heard == 0) {
 			n.unfounded++
 		}
 		return

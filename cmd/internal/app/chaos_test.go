@@ -56,7 +56,7 @@ func TestChaos(t *testing.T) {
 	run := smallChaos()
 	full := os.Getenv("CHAOS") == "full"
 	if full {
-		run.slots, run.size, run.rounds, run.over, run.within = 400, 50, 4, 13*time.Minute, 2*time.Minute
+		run.slots, run.size, run.rounds, run.over, run.within = 408, 50, 3, 13*time.Minute, 2*time.Minute
 		run.rest, run.voiceAfter, run.second = 3*time.Minute, 90*time.Second, 50*time.Millisecond
 		run.kills, run.outage, run.least = 20, 10*time.Minute, 99
 	}

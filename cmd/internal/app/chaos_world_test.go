@@ -283,9 +283,9 @@ func (w *chaosWorld) arrived(c *sandbox.CarrierServer, a sandbox.Arrival) {
 	case n%97 == 5:
 		says, after = "ARRET", w.run.within/60
 	case n%250 == 7: // one slot in five is taken before the time is over, and its other offers do not count
-		says, after = "1", w.run.within/10+w.run.within*time.Duration(n%7)/10
+		says, after = "OUI", w.run.within/10+w.run.within*time.Duration(n%7)/10
 	case n%25 == 3:
-		says, after = "1", w.run.within*11/10+w.run.within*time.Duration(n%7)/20
+		says, after = "OUI", w.run.within*11/10+w.run.within*time.Duration(n%7)/20
 	default:
 		return
 	}

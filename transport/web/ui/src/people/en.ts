@@ -115,6 +115,7 @@ export const en: People = {
     withdrawn: 'Offer withdrawn',
     ended: 'Appointments changed',
     choose: 'Which offer?',
+    leave: 'Which offer not?',
     reply_booked: 'Answer: confirmed',
     reply_finalising: 'Answer: under way',
     reply_taken: 'Answer: slot taken',

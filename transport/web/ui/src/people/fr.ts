@@ -114,6 +114,7 @@ export const fr = {
     withdrawn: 'Offre retirée',
     ended: 'Rendez-vous changés',
     choose: 'Quelle offre\u00a0?',
+    leave: 'Quelle offre laisser\u00a0?',
     reply_booked: 'Réponse\u00a0: confirmé',
     reply_finalising: 'Réponse\u00a0: en cours',
     reply_taken: 'Réponse\u00a0: place prise',
