@@ -38,6 +38,8 @@ func (k Kind) Number() (n byte, ok bool) {
 		return 14, true
 	case KindJoin:
 		return 15, true
+	case KindPass:
+		return 20, true
 	}
 	return 0, false
 }

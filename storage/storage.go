@@ -34,6 +34,7 @@ const (
 	KindReply    Kind = "reply"    // identifiers of replies that were counted
 	KindAccount  Kind = "account"
 	KindSession  Kind = "session"
+	KindPass     Kind = "pass" // what lets somebody in or leads to an account: invitations, API tokens
 	KindMeta     Kind = "meta"
 	KindHL7      Kind = "hl7"    // what the messages of a record system came to
 	KindUnread   Kind = "unread" // replies that wait for the front desk

@@ -59,6 +59,7 @@ type signInRequest struct {
 	Body struct {
 		Account  string `json:"account" minLength:"1" maxLength:"100"`
 		Password string `json:"password" minLength:"1" maxLength:"1024"`
+		Code     string `json:"code,omitempty" maxLength:"32" doc:"of the authenticator app, or a recovery code; needed when the answer's step is code"`
 	} `nameHint:"SignIn"`
 }
 
@@ -164,6 +165,12 @@ func newAPI(s *Server, mux *http.ServeMux) (*huma.OpenAPI, error) {
 	s.peopleCalls(api)
 	s.listCalls(api)
 	s.modeCalls(api)
+	s.optionCalls(api)
+	s.accountCalls(api)
+	s.passkeyCalls(api)
+	s.tokenCalls(api)
+	s.userCalls(api)
+	s.auditCalls(api)
 	return api.OpenAPI(), finishSpec(api.OpenAPI())
 }
 
@@ -187,14 +194,24 @@ func (s *Server) guard(hc huma.Context, next func(huma.Context)) {
 	if renewed != nil {
 		http.SetCookie(w, renewed)
 	}
-	if c := engine.ClinicID(hc.Param("clinic")); c != "" && !who.may(c, Look) {
+	c := engine.ClinicID(hc.Param("clinic"))
+	if c != "" && !who.may(c, Look) {
 		writeProblem(w, newProblem(engine.NotFound, "There is no such clinic."))
 		return
-	} else if need != Own && !who.may(c, need) {
+	}
+	if need == Self && who.token != nil {
+		writeProblem(w, newProblem(engine.Forbidden, "An API token cannot manage an account; sign in."))
+		return
+	}
+	if need != Own && need != Self && !who.may(c, need) {
 		writeProblem(w, newProblem(engine.Forbidden, "Your role in this clinic does not allow this; an administrator of the clinic can change it."))
 		return
 	}
-	next(huma.WithValue(hc, keyCaller, who))
+	hc = huma.WithValue(huma.WithValue(hc, keyCaller, who), keyHTTP, r)
+	next(hc)
+	if op := hc.Operation(); hc.Status() < http.StatusMultipleChoices && recorded(op) {
+		s.recordCall(ctx, op, r, who)
+	}
 }
 
 // withRequest carries the request to the calls that read its cookie or address.
@@ -213,7 +230,7 @@ func (s *Server) sessionCalls(api huma.API) {
 	in.Security, in.Middlewares = nil, huma.Middlewares{s.withRequest}
 	register(s, api, in, func(ctx context.Context, q *signInRequest) (*signInReply, error) {
 		r := requestOf(ctx)
-		secret, who, err := s.signIn(ctx, s.address(r), engine.UserID(q.Body.Account), q.Body.Password)
+		secret, who, err := s.signIn(ctx, r, engine.UserID(q.Body.Account), q.Body.Password, q.Body.Code)
 		if err != nil {
 			return nil, err
 		}

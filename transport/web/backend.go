@@ -66,28 +66,3 @@ type Offers interface {
 	// when it can be.
 	Reply(ctx context.Context, r engine.Reply) (engine.Answer, error)
 }
-
-// Account is somebody who signs in.
-type Account struct {
-	ID         engine.UserID            `json:"id"` // also the name to sign in with
-	Hash       string                   `json:"hash"`
-	Roles      map[engine.ClinicID]Role `json:"roles,omitempty"`
-	Everywhere Role                     `json:"everywhere,omitempty"` // in every clinic that Roles does not name
-	Clinics    []engine.ClinicID        `json:"clinics,omitempty"`    // of records written before there were roles: administrator of these
-}
-
-// Session is a sign-in. Its key is the digest of the cookie's secret.
-type Session struct {
-	Key     string        `json:"key"`
-	Account engine.UserID `json:"account"`
-	Expires time.Time     `json:"expires"`
-}
-
-// Accounts keeps accounts and sessions. A missing one gives an engine.NotFound error.
-type Accounts interface {
-	Account(ctx context.Context, id engine.UserID) (Account, error)
-	PutAccount(ctx context.Context, a Account) error
-	Session(ctx context.Context, key string) (Session, error)
-	PutSession(ctx context.Context, s Session) error
-	DropSession(ctx context.Context, key string) error
-}

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -349,25 +351,36 @@ func (o *fakeOffers) Reply(_ context.Context, r engine.Reply) (engine.Answer, er
 	return engine.Answer{Kind: v.State}, nil
 }
 
-// fakeAccounts keeps accounts and sessions in maps.
+// fakeAccounts keeps accounts, sessions and passes in maps.
 type fakeAccounts struct {
 	mu       sync.Mutex
 	accounts map[engine.UserID]Account
 	sessions map[string]Session
+	passes   map[string]Pass
 	puts     int
 	err      error
 }
 
-func (a *fakeAccounts) Account(_ context.Context, id engine.UserID) (Account, error) {
+func find[K comparable, V any](a *fakeAccounts, m map[K]V, key K, what string) (V, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.err != nil {
-		return Account{}, a.err
+	v, ok := m[key]
+	if a.err == nil && !ok {
+		return v, engine.Errorf(engine.NotFound, "there is no such %s", what)
 	}
-	if v, ok := a.accounts[id]; ok {
-		return v, nil
-	}
-	return Account{}, engine.Errorf(engine.NotFound, "there is no such account")
+	return v, a.err
+}
+
+func (a *fakeAccounts) Account(_ context.Context, id engine.UserID) (Account, error) {
+	return find(a, a.accounts, id, "account")
+}
+
+func (a *fakeAccounts) Accounts(context.Context) ([]Account, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	list := slices.Collect(maps.Values(a.accounts))
+	slices.SortFunc(list, func(x, y Account) int { return strings.Compare(string(x.ID), string(y.ID)) })
+	return list, a.err
 }
 
 func (a *fakeAccounts) PutAccount(_ context.Context, v Account) error {
@@ -377,16 +390,46 @@ func (a *fakeAccounts) PutAccount(_ context.Context, v Account) error {
 	return a.err
 }
 
-func (a *fakeAccounts) Session(_ context.Context, key string) (Session, error) {
+func (a *fakeAccounts) AddAccount(ctx context.Context, v Account) error {
+	if _, err := a.Account(ctx, v.ID); err == nil {
+		return engine.Errorf(engine.Conflict, "there is an account of that name")
+	}
+	return a.PutAccount(ctx, v)
+}
+
+func (a *fakeAccounts) ChangeAccount(_ context.Context, id engine.UserID, change func(*Account) error) (Account, error) {
+	v, err := find(a, a.accounts, id, "account")
+	if err != nil {
+		return v, err
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.err != nil {
-		return Session{}, a.err
+	if v.TOTP != nil {
+		t := *v.TOTP
+		v.TOTP = &t
 	}
-	if v, ok := a.sessions[key]; ok {
-		return v, nil
+	if err := change(&v); err != nil {
+		return v, err
 	}
-	return Session{}, engine.Errorf(engine.NotFound, "there is no such session")
+	a.accounts[id] = v
+	return v, nil
+}
+
+func (a *fakeAccounts) DropAccount(_ context.Context, id engine.UserID) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.accounts, id)
+	return a.err
+}
+
+func (a *fakeAccounts) Session(_ context.Context, key string) (Session, error) {
+	return find(a, a.sessions, key, "session")
+}
+
+func (a *fakeAccounts) Sessions(context.Context) ([]Session, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Collect(maps.Values(a.sessions)), a.err
 }
 
 func (a *fakeAccounts) PutSession(_ context.Context, v Session) error {
@@ -402,6 +445,73 @@ func (a *fakeAccounts) DropSession(_ context.Context, key string) error {
 	defer a.mu.Unlock()
 	delete(a.sessions, key)
 	return a.err
+}
+
+func (a *fakeAccounts) Pass(_ context.Context, key string) (Pass, error) {
+	return find(a, a.passes, key, "pass")
+}
+
+func (a *fakeAccounts) Passes(_ context.Context, prefix string) (list []Pass, _ error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for key, p := range a.passes {
+		if strings.HasPrefix(key, prefix) {
+			list = append(list, p)
+		}
+	}
+	return list, a.err
+}
+
+func (a *fakeAccounts) PutPass(_ context.Context, p Pass) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.passes[p.Key] = p
+	return a.err
+}
+
+func (a *fakeAccounts) TakePass(_ context.Context, key string) (Pass, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	p, ok := a.passes[key]
+	if !ok {
+		return p, engine.Errorf(engine.NotFound, "there is no such pass")
+	}
+	delete(a.passes, key)
+	return p, a.err
+}
+
+// fakeTrail remembers what was recorded.
+type fakeTrail struct {
+	mu   sync.Mutex
+	list map[engine.ClinicID][]Trace
+}
+
+func (f *fakeTrail) Record(_ context.Context, clinics []engine.ClinicID, t Trace) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, c := range clinics {
+		t.Seq = uint64(len(f.list[c]) + 1)
+		f.list[c] = append(f.list[c], t)
+	}
+	return nil
+}
+
+func (f *fakeTrail) Traces(_ context.Context, c engine.ClinicID, _ TraceFilter) ([]Trace, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	list := slices.Clone(f.list[c])
+	slices.Reverse(list)
+	return list, nil
+}
+
+// said lists what a clinic's log says, oldest first: what, who, about and why.
+func (f *fakeTrail) said(c engine.ClinicID) (lines []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, t := range f.list[c] {
+		lines = append(lines, strings.TrimSpace(fmt.Sprint(t.What, " ", t.Who, " ", t.About, " ", t.Why)))
+	}
+	return lines
 }
 
 // counts is an Observer that remembers.
@@ -463,6 +573,7 @@ type bench struct {
 	desk     *fakeDesk
 	offers   *fakeOffers
 	accounts *fakeAccounts
+	trail    *fakeTrail
 	counts   *counts
 	clock    *clock
 	logs     *locked
@@ -483,8 +594,9 @@ func setup(tb testing.TB, change ...func(*Config)) *bench {
 		desk: newFakeDesk(), offers: newFakeOffers(),
 		accounts: &fakeAccounts{
 			accounts: map[engine.UserID]Account{"marie": {ID: "marie", Hash: hash, Clinics: []engine.ClinicID{"nord"}}},
-			sessions: make(map[string]Session),
+			sessions: make(map[string]Session), passes: make(map[string]Pass),
 		},
+		trail: &fakeTrail{list: make(map[engine.ClinicID][]Trace)},
 		counts: &counts{
 			evicted: make(map[string]int), limited: make(map[string]int), served: make(map[string]int),
 			left: make(chan struct{}, 1),
@@ -493,7 +605,7 @@ func setup(tb testing.TB, change ...func(*Config)) *bench {
 		logs:  &locked{},
 	}
 	cfg := Config{
-		Desk: b.desk, Offers: b.offers, Accounts: b.accounts, Version: "test", Now: b.clock.now, Metrics: b.counts,
+		Desk: b.desk, Offers: b.offers, Accounts: b.accounts, Trail: b.trail, Version: "test", Now: b.clock.now, Metrics: b.counts,
 		PublicBase: &url.URL{Scheme: "https", Host: "relais.example"},
 		Logger:     slog.New(slog.NewTextHandler(b.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
@@ -517,7 +629,9 @@ func setup(tb testing.TB, change ...func(*Config)) *bench {
 // login opens a session without paying for a hash.
 func (b *bench) login(id engine.UserID) *http.Cookie {
 	secret := fmt.Sprintf("%043d", len(b.accounts.sessions))
-	_ = b.accounts.PutSession(context.Background(), Session{Key: digest(secret), Account: id, Expires: b.clock.now().Add(sessionLife)})
+	_ = b.accounts.PutSession(context.Background(), Session{
+		Key: digest(secret), Account: id, Expires: b.clock.now().Add(sessionLife), Made: b.clock.now(), Proved: b.clock.now(), Used: b.clock.now(),
+	})
 	return b.cookie(secret)
 }
 

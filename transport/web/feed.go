@@ -146,6 +146,15 @@ func (h *hub) signedOut(session string) {
 	}
 }
 
+// lookAgain closes the feeds of an account that may not see their clinic any more.
+func (h *hub) lookAgain(a *Account) {
+	for _, c := range h.all() {
+		if c.who.ID == a.ID && !a.Role(c.clinic).May(Look) {
+			c.closeWith(CloseSignedOut, "signed out")
+		}
+	}
+}
+
 func (h *hub) close(ctx context.Context) error {
 	h.mu.Lock()
 	if !h.closed {
@@ -236,18 +245,32 @@ func (h *hub) ping(c engine.ClinicID, seq uint64, now time.Time) []byte {
 // mayStay looks a session up once a sweep. When the store does not answer the feed stays: it only
 // shows what the session was already allowed to see.
 func (h *hub) mayStay(ctx context.Context, c *client, checked map[string]*caller) bool {
-	who, ok := checked[c.who.session]
+	key := c.who.session
+	if c.who.token != nil {
+		key = c.who.token.Key
+	}
+	who, ok := checked[key]
 	if !ok {
-		_, account, err := h.s.session(ctx, c.who.session)
+		var account Account
+		var err error
+		now := &caller{session: c.who.session}
+		if c.who.token != nil {
+			var token Pass
+			token, account, err = h.s.token(ctx, key)
+			now.token = &token
+		} else {
+			_, account, err = h.s.session(ctx, key)
+		}
 		switch {
 		case err == nil:
-			who = &caller{Account: account, session: c.who.session}
+			now.Account = account
+			who = now
 		case engine.CodeOf(err) == engine.Unsigned:
 		default:
 			h.s.log.WarnContext(ctx, "session of a live feed not checked", "error", err)
 			who = c.who
 		}
-		checked[c.who.session] = who
+		checked[key] = who
 	}
 	return who != nil && who.may(c.clinic, Look)
 }

@@ -81,6 +81,18 @@ func (l *limiter[K]) shed(now time.Time) {
 // is a trusted proxy the last hop in X-Forwarded-For that is not. An IPv6 address counts by its
 // /64, which one subscriber has to itself.
 func (s *Server) address(r *http.Request) netip.Addr {
+	addr := s.fullAddress(r)
+	if addr.Is6() {
+		p, err := addr.WithZone("").Prefix(64)
+		if err == nil {
+			return p.Addr()
+		}
+	}
+	return addr
+}
+
+// fullAddress is where a request comes from.
+func (s *Server) fullAddress(r *http.Request) netip.Addr {
 	addr := parseAddr(r.RemoteAddr)
 	if s.trusted(addr) {
 		hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
@@ -90,12 +102,6 @@ func (s *Server) address(r *http.Request) netip.Addr {
 				break
 			}
 			addr = hop
-		}
-	}
-	if addr.Is6() {
-		p, err := addr.WithZone("").Prefix(64)
-		if err == nil {
-			return p.Addr()
 		}
 	}
 	return addr

@@ -88,6 +88,7 @@ var choices = map[string][]any{
 	},
 	"Person.why":    {engine.LeftBooked, engine.LeftCancelled, engine.LeftPast, engine.LeftWithdrawn, engine.LeftListed, engine.LeftMerged},
 	"Person.status": {engine.Waiting, engine.Snoozed, engine.Claimed, engine.Placed, engine.Left, engine.Linking},
+	"Problem.step":  {StepCode},
 	"Problem.code": {
 		engine.Invalid, engine.NotFound, engine.Conflict, engine.Forbidden, engine.Unsigned, engine.TooMany,
 		engine.Unavailable, engine.StorageFull, engine.Internal,

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/crypto/argon2"
@@ -110,4 +111,68 @@ func (s *Server) compute(ctx context.Context, f func() error) error {
 		return ctx.Err()
 	}
 	return f()
+}
+
+// common are words that people make passwords of. Twelve characters are enough only when they are not these
+// again and again, or these with a year.
+var common = strings.Fields(`password passwort motdepasse passe azerty azertyuiop azertyuiopqsdf qwerty qwertyuiop qwertyuiopas qwertz
+qazwsx qazwsxedc zaqxsw asdfgh asdfghjkl zxcvbn zxcvbnm abcdef abcdefgh abcdefghijkl abc iloveyou jetaime letmein welcome bienvenue
+bonjour salut admin administrator administrateur utilisateur user test testing secret changeme changezmoi default monkey dragon
+football hockey baseball canadiens canadien montreal quebec toronto canada soleil chocolat princess princesse superman batman
+starwars pokemon trustno computer ordinateur internet google clinic clinique relais reception accueil docteur doctor infirmiere
+hopital hospital sante health printemps summer winter autumn spring hiver automne january janvier michel nicolas sophie`)
+
+// GoodPassword refuses a password that is too short, too long, or one of the first that somebody would try: made
+// of very common words and digits, of few different characters, of a run like 123456789012, or of the account's
+// own name. There are no rules on what characters it must have.
+func GoodPassword(password, account string) error {
+	if n := utf8.RuneCountInString(password); n < MinPassword || n > MaxPassword {
+		return engine.Errorf(engine.Invalid, "a password has %d to %d characters", MinPassword, MaxPassword)
+	}
+	easy := engine.Errorf(engine.Invalid, "this password is one of the first that somebody would try; take a few words that have nothing to do with each other")
+	lower := strings.ToLower(password)
+	different := map[rune]bool{}
+	runs, last := 0, rune(-1)
+	for _, r := range lower {
+		different[r] = true
+		if r == last+1 || r == last-1 || r == last {
+			runs++
+		}
+		last = r
+	}
+	if len(different) < 5 || runs >= utf8.RuneCountInString(password)-3 {
+		return easy
+	}
+	// Letters that stand for others do not make a word another one.
+	plain := strings.NewReplacer("0", "o", "1", "i", "3", "e", "4", "a", "5", "s", "7", "t", "@", "a", "$", "s", "!", "i", "é", "e", "è", "e", "ê", "e", "ô", "o").Replace(lower)
+	words := append([]string{strings.ToLower(account)}, common...)
+	for _, text := range []string{lower, plain} {
+		if madeOf(text, words) {
+			return easy
+		}
+	}
+	return nil
+}
+
+// madeOf reports whether what is left of a text without some words is less than five letters.
+func madeOf(text string, words []string) bool {
+	for again := true; again; {
+		again = false
+		longest := ""
+		for _, w := range words {
+			if len(w) >= 3 && len(w) > len(longest) && strings.Contains(text, w) {
+				longest = w
+			}
+		}
+		if longest != "" {
+			text, again = strings.ReplaceAll(text, longest, " "), true
+		}
+	}
+	letters := 0
+	for _, r := range text {
+		if unicode.IsLetter(r) {
+			letters++
+		}
+	}
+	return letters < 5
 }

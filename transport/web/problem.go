@@ -29,8 +29,15 @@ type Problem struct {
 	Card    *desk.Card  `json:"card,omitempty" doc:"after a conflict: the slot as it is now"`
 	// Changed is a pointer so that it is left out where nobody was first.
 	Changed *desk.Changed `json:"changed,omitempty" doc:"after a conflict: who changed it meanwhile, and when"`
+	Step    Step          `json:"step,omitempty" doc:"of a sign-in: what is still needed"`
 	wait    int           // seconds, for Retry-After
 }
+
+// Step is what a sign-in still needs.
+type Step string
+
+// StepCode asks for the code of an authenticator app, or a recovery code.
+const StepCode Step = "code"
 
 // Fault is one thing that is wrong with the input.
 type Fault struct {

@@ -27,6 +27,7 @@ type Permission string
 const (
 	Public Permission = "public" // nobody has to be signed in
 	Own    Permission = "own"    // anybody who is signed in, about themselves
+	Self   Permission = "self"   // the same in person: no API token
 
 	Look    Permission = "look"    // see the desk of a clinic
 	Work    Permission = "work"    // act on slots, patients and the waitlist
@@ -49,10 +50,40 @@ func (r Role) May(p Permission) bool { return slices.Contains(granted[r], p) }
 // A call that is not here is refused to everybody, and fails a test.
 var needs = map[string]Permission{
 	// The session.
-	"signIn":  Public,
-	"signOut": Public,
-	"me":      Own,
-	"clinics": Own,
+	"signIn":             Public,
+	"signOut":            Public,
+	"me":                 Own,
+	"clinics":            Own,
+	"signInOptions":      Public,
+	"beginPasskeySignIn": Public,
+	"passkeySignIn":      Public,
+	"invitation":         Public,
+	"acceptInvitation":   Public,
+
+	// The account itself.
+	"account":          Self,
+	"confirmAccount":   Self,
+	"changePassword":   Self,
+	"beginTOTP":        Self,
+	"confirmTOTP":      Self,
+	"dropTOTP":         Self,
+	"newRecoveryCodes": Self,
+	"beginPasskey":     Self,
+	"addPasskey":       Self,
+	"dropPasskey":      Self,
+	"endSession":       Self,
+	"endOtherSessions": Self,
+	"makeToken":        Self,
+	"dropToken":        Self,
+
+	// Users and the audit log.
+	"users":              Arrange,
+	"invite":             Arrange,
+	"withdrawInvitation": Arrange,
+	"changeUser":         Arrange,
+	"removeUser":         Arrange,
+	"resetUser":          Arrange,
+	"audit":              Arrange,
 
 	// The clinic and its record system.
 	"health": Look,
@@ -96,20 +127,6 @@ var needs = map[string]Permission{
 	"fairnessFile": Steer,
 }
 
-// Role returns what the account is in a clinic, "" when nothing.
-func (a *Account) Role(c engine.ClinicID) Role {
-	if r, ok := a.Roles[c]; ok {
-		return r
-	}
-	if a.Everywhere != "" {
-		return a.Everywhere
-	}
-	if slices.Contains(a.Clinics, c) {
-		return Administrator
-	}
-	return ""
-}
-
 // Access is what the account may do in one clinic.
 type Access struct {
 	Clinic engine.ClinicID `json:"clinic"`
@@ -117,8 +134,14 @@ type Access struct {
 	May    []Permission    `json:"may" nullable:"false"`
 }
 
-// may reports whether the caller may do something in a clinic.
-func (c *caller) may(id engine.ClinicID, p Permission) bool { return c.Role(id).May(p) }
+// may reports whether the caller may do something in a clinic. A token may do what its scopes say and its
+// owner still may.
+func (c *caller) may(id engine.ClinicID, p Permission) bool {
+	if c.token != nil && (c.token.Clinic != id || !slices.Contains(c.token.Scopes, p)) {
+		return false
+	}
+	return c.Role(id).May(p)
+}
 
 // access lists what the caller may do in a clinic.
 func (c *caller) access(id engine.ClinicID) Access {

@@ -59,9 +59,9 @@ func TestEveryCallSaysWhatItNeeds(t *testing.T) {
 		switch {
 		case !ok:
 			t.Errorf("%s %s: add %q to needs in roles.go", op.method, op.path, op.id)
-		case inClinic && (p == Own || p == Public):
+		case inClinic && (p == Own || p == Self || p == Public):
 			t.Errorf("%s is about a clinic and needs nothing there", op.id)
-		case !inClinic && p != Own && p != Public:
+		case !inClinic && p != Own && p != Self && p != Public:
 			t.Errorf("%s needs %s, and names no clinic to have it in", op.id, p)
 		}
 	}
@@ -76,6 +76,7 @@ func TestEveryCallSaysWhatItNeeds(t *testing.T) {
 func everyRole(t *testing.T, change ...func(*Config)) *bench {
 	t.Helper()
 	b := setup(t, change...)
+	b.cost, b.dummy = cheap, b.accounts.accounts["marie"].Hash
 	for _, r := range Roles {
 		id := engine.UserID(r)
 		b.accounts.accounts[id] = Account{ID: id, Roles: map[engine.ClinicID]Role{"nord": r}}
@@ -98,11 +99,11 @@ func TestEveryCallWithEveryRole(t *testing.T) {
 		}
 		for _, r := range Roles {
 			got := status(string(r))
-			if may := p == Own || r.May(p); may == (got == http.StatusForbidden) || got == http.StatusUnauthorized {
+			if may := p == Own || p == Self || r.May(p); may == (got == http.StatusForbidden) || got == http.StatusUnauthorized {
 				t.Errorf("%s as %s: %d", op.id, r, got)
 			}
 		}
-		if p == Own {
+		if p == Own || p == Self {
 			continue
 		}
 		for _, who := range []string{"other", "odd"} {
@@ -118,7 +119,7 @@ func TestWhatTheRolesAreFor(t *testing.T) {
 		Operator: "look", Clerk: "look work", Manager: "look work steer", Administrator: "look work steer arrange", "": "", "x": "",
 	} {
 		got := ""
-		for _, p := range []Permission{Look, Work, Steer, Arrange, Own, Public} {
+		for _, p := range []Permission{Look, Work, Steer, Arrange, Own, Self, Public} {
 			if r.May(p) {
 				got += " " + string(p)
 			}

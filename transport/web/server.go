@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-webauthn/webauthn/webauthn"
+
 	"relais/engine"
 )
 
@@ -41,6 +43,7 @@ const (
 	LimitToken   = "token" // guesses of patients' links
 	LimitReply   = "reply" // presses on one patient's page
 	LimitSockets = "sockets"
+	LimitAPI     = "api" // calls with an API token
 )
 
 // SocketLimits bounds the open feeds. A zero takes its default.
@@ -66,6 +69,12 @@ type Config struct {
 	// TrustedProxies are the addresses whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
 	Sockets        SocketLimits
+	// Trail keeps the audit log; nil keeps none.
+	Trail Trail
+	// MailInvitation tells somebody who was invited of their link; nil when no mail can be sent.
+	MailInvitation func(ctx context.Context, to engine.Email, in Invitation) error
+	// Single is a provider of single sign-on; nil when there is none.
+	Single Provider
 	// Ready says whether requests can be answered, for /readyz; nil means always.
 	Ready   func(context.Context) error
 	Now     func() time.Time // nil: time.Now
@@ -82,6 +91,7 @@ type Server struct {
 	now     func() time.Time
 	metrics Observer
 	log     *slog.Logger
+	cost    cost          // of a new password hash
 	dummy   string        // a hash for accounts that do not exist
 	hashing chan struct{} // holds one element for each hash being computed
 	waiting chan struct{} // and one for each sign-in that waits or computes
@@ -89,6 +99,12 @@ type Server struct {
 	signInAccount *limiter[engine.UserID]
 	signInAddress *limiter[netip.Addr]
 	guesses       *limiter[netip.Addr]
+	failures      *limiter[string]   // that are recorded, by account or address
+	allFailures   *limiter[struct{}] // in all
+	tokens        *limiter[string]   // calls of each API token
+	ceremonies    ceremonies         // of passkeys, under way
+	roles         sync.Mutex         // held while somebody's role is changed
+	passkeys      *webauthn.WebAuthn // nil: the address is not one that passkeys work with
 	replies       *limiter[string]
 
 	feed *hub
@@ -122,14 +138,20 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, mux: http.NewServeMux(), now: cfg.Now, metrics: cfg.Metrics, log: cfg.Logger,
-		dummy: dummy, hashing: make(chan struct{}, maxHashes), waiting: make(chan struct{}, maxSignIns),
+		cost: defaultCost, dummy: dummy, hashing: make(chan struct{}, maxHashes), waiting: make(chan struct{}, maxSignIns),
 		signInAccount: newLimiter[engine.UserID](signInAccountEvery, signInAccountBurst),
 		signInAddress: newLimiter[netip.Addr](signInAddressEvery, signInAddressBurst),
 		guesses:       newLimiter[netip.Addr](guessEvery, guessBurst),
+		failures:      newLimiter[string](failureEvery, failureBurst),
+		allFailures:   newLimiter[struct{}](allFailureEvery, allFailureBurst),
+		tokens:        newLimiter[string](tokenEvery, tokenBurst),
 		replies:       newLimiter[string](replyEvery, replyBurst),
 		stop:          make(chan struct{}),
 	}
 	s.feed = newHub(s)
+	if s.passkeys, err = newPasskeys(cfg.PublicBase); err != nil {
+		return nil, err
+	}
 	if err := s.routes(page); err != nil {
 		return nil, err
 	}
@@ -148,6 +170,7 @@ func (s *Server) routes(page *deskPage) error {
 	s.mux.HandleFunc("/api/", s.unknownAPI)
 	s.mux.HandleFunc("GET /ws/calendar", s.calendar)
 	s.patientRoutes()
+	s.singleRoutes()
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
 	s.mux.HandleFunc("GET /readyz", s.ready)
 	s.mux.HandleFunc("GET /robots.txt", func(w http.ResponseWriter, _ *http.Request) {

@@ -112,7 +112,7 @@ func TestSessionsSlideAndEnd(t *testing.T) {
 	cookie := b.login("marie")
 	puts := b.accounts.puts
 	me := call{method: "GET", path: "/api/v1/me", cookie: cookie}
-	b.clock.add(10 * time.Minute)
+	b.clock.add(4 * time.Minute)
 	if w := b.do(me); w.Code != 200 || b.accounts.puts != puts || len(w.Result().Cookies()) != 0 {
 		t.Errorf("a young session was written: %d", w.Code)
 	}
