@@ -12,9 +12,6 @@ import (
 	"relais/transport/web"
 )
 
-// auditSubject is the timeline of a clinic's audit log, beside those of its slots.
-const auditSubject = "audit"
-
 // auditPage is how much of it is read at a time.
 const auditPage = 5000
 
