@@ -66,7 +66,12 @@ type reading struct {
 	faults []Fault
 }
 
-func (r *reading) fault(c Column, why Why) { r.faults = append(r.faults, Fault{c, why}) }
+// fault notes what is wrong with a cell, once.
+func (r *reading) fault(c Column, why Why) {
+	if !slices.ContainsFunc(r.faults, func(f Fault) bool { return f.Column == c }) {
+		r.faults = append(r.faults, Fault{c, why})
+	}
+}
 
 // text is a cell of at most some characters.
 func (r *reading) text(c Column, most int, must bool) string {

@@ -118,7 +118,7 @@ test('the calendar is walked with the keyboard', async ({ open }) => {
 test('a person joins the waitlist and is found there', async ({ open }) => {
   const desk = await open('/');
   await desk.locator('#tab-waitlist').click();
-  await desk.locator('.bar .btn').click();
+  await desk.locator('[data-add]').click();
   const form = desk.locator('form');
   const field = (label: string) => form.getByLabel(label, { exact: false }).first();
   await field('Prénom').fill('Zénaïde');

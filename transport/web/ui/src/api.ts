@@ -4,6 +4,7 @@ import type {
   Availability,
   Broken,
   Card,
+  Changed,
   ContactChange,
   Detail,
   Enrolment,
@@ -17,7 +18,6 @@ import type {
   Other,
   PatientRecord,
   Sooner,
-  People,
   Person,
   Preview,
   Problem,
@@ -34,6 +34,8 @@ export class ApiError extends Error {
     readonly detail: string,
     /** After a conflict: the slot as it is now. */
     readonly card?: Card,
+    /** After a conflict: who was first, and when. */
+    readonly changed?: Changed,
   ) {
     super(detail || code || `HTTP ${status}`);
   }
@@ -55,7 +57,7 @@ export function newKey(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, '0')).join('');
 }
 
-async function call<T>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<T> {
+export async function call<T>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<T> {
   const init: RequestInit = {
     method,
     credentials: 'same-origin',
@@ -84,7 +86,7 @@ async function call<T>(method: string, path: string, body?: unknown, headers: Re
   if (res.ok) return parsed as T;
   const p = (parsed ?? {}) as Problem & { error?: string };
   if (res.status === 401 && path !== '/api/v1/session') signedOut();
-  throw new ApiError(res.status, p.code ?? '', p.detail ?? p.error ?? p.title ?? '', p.card);
+  throw new ApiError(res.status, p.code ?? '', p.detail ?? p.error ?? p.title ?? '', p.card, p.changed);
 }
 
 /** Sends a command; a lost answer is asked for again under the same key, which counts once. */
@@ -98,7 +100,7 @@ async function twice<T>(send: (key: Record<string, string>) => Promise<T>): Prom
   }
 }
 
-const at = (clinic: string, rest: string) => `/api/v1/clinics/${encodeURIComponent(clinic)}/${rest}`;
+export const at = (clinic: string, rest: string) => `/api/v1/clinics/${encodeURIComponent(clinic)}/${rest}`;
 
 const days = (from: string, to: string) => (from && to ? `?from=${from}&to=${to}` : '');
 
@@ -111,10 +113,6 @@ export const api = {
   act: (clinic: string, slot: string, a: Action) =>
     twice((key) => call<Card>('POST', at(clinic, `slots/${encodeURIComponent(slot)}/actions`), a, key)),
 
-  /** A page of the waitlist. The name that is looked for travels in the body, not in a URL. */
-  async waitlist(clinic: string, search: string, after: string, limit: number): Promise<People> {
-    return await call<People>('POST', at(clinic, 'waitlist/search'), { search, after, limit });
-  },
   explain: (clinic: string, slot: string, search: string) =>
     call<{ people: Other[] }>('POST', at(clinic, `slots/${encodeURIComponent(slot)}/explain`), { search }),
   patient: (clinic: string, id: string) => call<PatientRecord>('GET', at(clinic, `patients/${encodeURIComponent(id)}`)),

@@ -36,6 +36,9 @@ export class View {
   person = $state('');
   messages = $state(false);
   search = $state('');
+  /** What is looked for on the waitlist, and in which status; it outlasts a look at one person. */
+  find = $state('');
+  among = $state('waiting');
   help = $state(false);
   health = $state(false);
   /** The dialog about what Relais does by itself. */
@@ -65,7 +68,8 @@ export class View {
   open(what: { unread?: string; person?: string }) {
     this.unread = what.unread ?? '';
     this.person = what.person ?? '';
-    if (this.unread || this.person) this.tab = 'queue';
+    if (this.unread) this.tab = 'queue';
+    if (this.person) this.adding = false;
     this.write();
   }
 
@@ -84,6 +88,7 @@ export class View {
       this.slot = '';
       this.focus = '';
       this.search = '';
+      this.find = '';
       this.unread = '';
       this.person = '';
     }

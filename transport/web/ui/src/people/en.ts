@@ -78,7 +78,7 @@ export const en: People = {
   noHistory: 'No recent offers.',
   offeredAt: (when) => `offered ${when}`,
   changes: 'Changes',
-  event: { contact_add: 'Contact added', contact_correct: 'Contact corrected', contact_archive: 'Contact archived', entry_added: 'On the list, to be seen sooner', entry_back: 'On the list again', entry_tied: 'Entry tied to the appointment in the EMR', entry_moved: 'Appointment moved in the EMR', entry_untied: 'Appointment cancelled in the EMR: the entry stays', entry_closed: 'Entry closed', sooner_consented: 'Sooner if possible: consent recorded', sooner_withdrawn: 'Sooner if possible: consent withdrawn' },
+  event: { contact_confirmed: 'Consent confirmed by text', contact_declined: 'Consent declined by text', patient_edited: 'Identity edited', note_added: 'Note added', note_removed: 'Note erased', proxy_add: 'Proxy added', proxy_correct: 'Proxy corrected', proxy_archive: 'Proxy archived', proxy_choose: 'Offers go to the proxy', proxy_release: 'Offers no longer go to the proxy', entry_enrolled: 'Entry added', entry_edited: 'Entry edited', entry_snoozed: 'Entry snoozed', entry_woken: 'Waiting again', entry_archived: 'Entry archived', entry_restored: 'Brought back to the list', merged: 'Another record merged into this one', merged_into: 'Merged into another record', distinct: 'Noted as another person', imported: 'Updated from a file', contact_add: 'Contact added', contact_correct: 'Contact corrected', contact_archive: 'Contact archived', entry_added: 'On the list, to be seen sooner', entry_back: 'On the list again', entry_tied: 'Entry tied to the appointment in the EMR', entry_moved: 'Appointment moved in the EMR', entry_untied: 'Appointment cancelled in the EMR: the entry stays', entry_closed: 'Entry closed', sooner_consented: 'Sooner if possible: consent recorded', sooner_withdrawn: 'Sooner if possible: consent withdrawn' },
   auto: (when: string) => `auto: sooner than ${when}`,
   current: (when: string) => `has an appointment on ${when}`,
   why_left: {
@@ -86,6 +86,7 @@ export const en: People = {
     cancelled: 'the appointment to move is cancelled',
     past: 'the appointment took place',
     withdrawn: 'consent withdrawn',
+    merged: 'entered twice; another entry goes on',
     listed: 'another entry takes care of it',
   },
   sooner: 'Sooner if possible',

@@ -77,7 +77,7 @@ export const fr = {
   noHistory: 'Aucune offre récente.',
   offeredAt: (when: string) => `offert ${when}`,
   changes: 'Changements',
-  event: { contact_add: 'Coordonnée ajoutée', contact_correct: 'Coordonnée corrigée', contact_archive: 'Coordonnée archivée', entry_added: 'Sur la liste, pour être vu plus tôt', entry_back: 'De nouveau sur la liste', entry_tied: 'Inscription liée au rendez-vous du DME', entry_moved: 'Rendez-vous déplacé au DME', entry_untied: 'Rendez-vous annulé au DME\u00a0: l’inscription reste', entry_closed: 'Inscription fermée', sooner_consented: 'Plus tôt si possible\u00a0: consentement noté', sooner_withdrawn: 'Plus tôt si possible\u00a0: consentement retiré' } as Record<string, string>,
+  event: { contact_confirmed: 'Consentement confirmé par texto', contact_declined: 'Consentement refusé par texto', patient_edited: 'Identité modifiée', note_added: 'Note ajoutée', note_removed: 'Note effacée', proxy_add: 'Proche ajouté', proxy_correct: 'Proche corrigé', proxy_archive: 'Proche archivé', proxy_choose: 'Les offres vont au proche', proxy_release: 'Les offres ne vont plus au proche', entry_enrolled: 'Inscription ajoutée', entry_edited: 'Inscription modifiée', entry_snoozed: 'Inscription en pause', entry_woken: 'De nouveau en attente', entry_archived: 'Inscription archivée', entry_restored: 'Ramenée sur la liste', merged: 'Une autre fiche fusionnée dans celle-ci', merged_into: 'Fusionnée dans une autre fiche', distinct: 'Notée comme une autre personne', imported: 'Mise à jour par un fichier', contact_add: 'Coordonnée ajoutée', contact_correct: 'Coordonnée corrigée', contact_archive: 'Coordonnée archivée', entry_added: 'Sur la liste, pour être vu plus tôt', entry_back: 'De nouveau sur la liste', entry_tied: 'Inscription liée au rendez-vous du DME', entry_moved: 'Rendez-vous déplacé au DME', entry_untied: 'Rendez-vous annulé au DME\u00a0: l’inscription reste', entry_closed: 'Inscription fermée', sooner_consented: 'Plus tôt si possible\u00a0: consentement noté', sooner_withdrawn: 'Plus tôt si possible\u00a0: consentement retiré' } as Record<string, string>,
   auto: (when: string) => `automatique\u00a0: plus tôt que le ${when}`,
   current: (when: string) => `a un rendez-vous le ${when}`,
   why_left: {
@@ -85,6 +85,7 @@ export const fr = {
     cancelled: 'le rendez-vous à devancer est annulé',
     past: 'le rendez-vous a eu lieu',
     withdrawn: 'consentement retiré',
+    merged: 'entrée deux fois; une autre inscription continue',
     listed: 'une autre inscription s’en occupe',
   } as Record<string, string>,
   sooner: 'Plus tôt si possible',
