@@ -96,24 +96,24 @@ func winnerNext(s winnerState, in winnerInput, out engine.AnswerKind) []winnerSt
 	}
 	// A patient's page: a claim may also change something.
 	claims := in.Do == doClaim && claimable
-	switch out { //exhaustive:ignore // what is not listed is never said to an offer that was sent and is not old
-	case engine.AnsBooked:
+	switch string(out) {
+	case string(engine.AnsBooked):
 		return when((mine || claims) && s.Has != elsewhere && (s.Has == "" || s.Has == in.Who), booked)
-	case engine.AnsFinalising:
+	case string(engine.AnsFinalising):
 		return when(mine || claims, claimed)
-	case engine.AnsRefused: // also at once, when the record system answers while the page waits
+	case string(engine.AnsRefused): // also at once, when the record system answers while the page waits
 		return when((mine || claims) && s.Has == elsewhere, claimed)
-	case engine.AnsTaken:
+	case string(engine.AnsTaken):
 		return when(!mine && (s.Winner != "" || s.Has == elsewhere), s)
-	case engine.AnsWithdrawn: // the slot, or this person's offer because they have another slot
+	case string(engine.AnsWithdrawn): // the slot, or this person's offer because they have another slot
 		return when(!mine, s)
-	case engine.AnsDeclined:
+	case string(engine.AnsDeclined):
 		return when(!mine && in.Do != doClaim, s)
-	case outOpen:
+	case string(outOpen):
 		return when(!mine && in.Do == doRead && s.Winner == "", s)
-	case engine.AnsPaused, outNo: // nothing was recorded
+	case string(engine.AnsPaused), string(outNo): // nothing was recorded
 		return same
-	case outUnknown:
+	case string(outUnknown):
 		if !claims {
 			return same
 		}
