@@ -202,6 +202,9 @@ func (s *Server) Mount(pattern string, h http.Handler) { s.mux.Handle(pattern, h
 // handler may stream. Feeds and API calls bound their own time.
 func (s *Server) Handler() http.Handler { return s.handler }
 
+// Feeds is the number of open feeds.
+func (s *Server) Feeds() int { return len(s.feed.all()) }
+
 // Close closes every feed with CloseRestart, so that browsers come back to the next process, and
 // refuses new ones. It waits until they are gone or ctx ends, and may be called twice.
 func (s *Server) Close(ctx context.Context) error {

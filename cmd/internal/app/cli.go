@@ -40,6 +40,7 @@ Examples:
   relais dme check derma --config relais.yaml   try every step with a clinic's record system
   relais channel check --config relais.yaml --text +15145550123   send a test text and report every hop
   relais serve --config relais.yaml        run it for real
+  relais status --config relais.yaml       how the running program is doing
   relais backup --config relais.yaml --to /mnt/backup   a copy of the store, checked, while it runs
   RELAIS_LOG_LEVEL=debug relais serve --config relais.yaml
 
@@ -54,6 +55,7 @@ type commands struct {
 	Replay   replayCommand   `cmd:"" help:"Play a clinic's own past openings under another policy, while relais serve is stopped."`
 	Learning learningCommand `cmd:"" help:"Look at what a clinic learned of its offers, while relais serve is stopped."`
 	Policy   policyCommand   `cmd:"" help:"Say what a clinic's policy does, in words."`
+	Status   statusCommand   `cmd:"" help:"Say how the running Relais is doing."`
 	Backup   backupCommand   `cmd:"" help:"Copy the store, while it runs or not, and check the copy."`
 	Restore  restoreCommand  `cmd:"" help:"Make a store in a new directory from a backup."`
 	Store    storeCommand    `cmd:"" help:"Look at the store."`

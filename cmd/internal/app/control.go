@@ -30,6 +30,7 @@ type control struct {
 	relais *actors.Relais // nil: no actors run
 	cfg    *Config
 	backup *backups // nil: in a command
+	feeds  func() int
 	log    *slog.Logger
 }
 
@@ -40,6 +41,7 @@ type deed func(c *control, ctx context.Context, in []byte, say func(string)) (ou
 func deeds() map[string]deed {
 	return map[string]deed{
 		"backup":       deedOf((*control).takeBackup),
+		"status":       deedOf((*control).status),
 		"check":        deedOf((*control).check),
 		"audit_verify": deedOf((*control).verifyChains),
 		"audit_export": deedOf((*control).exportChain),
@@ -132,6 +134,7 @@ func (p *program) listenControl(ctx context.Context) {
 		case <-req.Context().Done():
 		}
 	})
+	c.debugPages(mux)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 4 << 10, ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelDebug)}
 	go func() { _ = server.Serve(listen) }()
 	p.stopping = append(p.stopping, func() { _ = server.Close() })
@@ -142,7 +145,7 @@ func (p *program) listenControl(ctx context.Context) {
 }
 
 func (p *program) control() *control {
-	return &control{store: p.store, relais: p.relais, cfg: &p.cfg, backup: p.backups, log: p.log}
+	return &control{store: p.store, relais: p.relais, cfg: &p.cfg, backup: p.backups, feeds: p.web.Feeds, log: p.log}
 }
 
 // longestSocket is what fits into the system's address of a socket, everywhere.
