@@ -14,7 +14,7 @@ MAILPIT  := 1.27.11
 FUZZTIME ?= 20s
 ARGS     ?=
 
-.PHONY: help run build test e2e race fuzz bench bench-dme bench-ui chaos winner screenshots policies lint check ui api tools mailpit clean
+.PHONY: help run build test e2e race fuzz bench bench-dme bench-ui chaos crashtest winner screenshots policies lint check ui api tools mailpit clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +89,10 @@ chaos: ## 20,000 offers while carriers fail and the process is killed, and the s
 winner: ## 1,000 kills while people race for slots; what they were told must be linearizable (an hour; KILLS=20 SEED=3)
 	@.ci/need go
 	KILLS=$${KILLS:-1000} go test ./cmd/internal/app -run 'TestOneWinner' -count=1 -timeout 3h -v
+
+crashtest: ## power cut at every write and sync of the store, bytes flipped everywhere (15 minutes; CRASH_SEED=n for one again)
+	@.ci/need go
+	CRASH=full go test ./storage/bolt -run 'PowerCut|WriteFails|Flipped|SyncFails|TestCrash' -count=1 -timeout 60m -v
 
 bench-dme: ## 1,000 clinics in one process, and a schedule of 50,000 slots (15 minutes)
 	@.ci/need go

@@ -148,10 +148,10 @@ func Restore(ctx context.Context, backup, dir string, opt CheckOptions) (r Repor
 	defer func() { _ = from.Close() }()
 	part := filepath.Join(dir, File+".part")
 	defer removeQuietly(part)
-	if err := copyFile(ctx, from, part); err != nil {
+	if err := copyFile(from, part, func(f io.Writer) io.Writer { return cancelled{ctx, f} }); err != nil {
 		return r, err
 	}
-	db, err := openPrepared(part, opt.Sealer) //nolint:contextcheck // opening is not broken off
+	db, err := openPrepared(part, opt.Sealer)
 	if err != nil {
 		return r, err
 	}
@@ -186,12 +186,13 @@ func emptyDir(dir string) error {
 	return nil
 }
 
-func copyFile(ctx context.Context, from io.Reader, path string) error {
+// copyFile copies durably to a new file, through what wrap returns.
+func copyFile(from io.Reader, path string, wrap func(io.Writer) io.Writer) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("storage/bolt: make the copy: %w", err)
 	}
-	_, err = io.Copy(cancelled{ctx, f}, from)
+	_, err = io.Copy(wrap(f), from)
 	if err == nil {
 		err = f.Sync()
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -164,7 +165,7 @@ func TestBackupToAFullDisk(t *testing.T) {
 	if _, err := os.Stat("/dev/full"); err != nil {
 		t.Skip("needs /dev/full, a file that takes nothing, which Linux has")
 	}
-	if err := copyFile(t.Context(), strings.NewReader("x"), filepath.Join(t.TempDir(), "no", "directory")); err == nil {
+	if err := copyFile(strings.NewReader("x"), filepath.Join(t.TempDir(), "no", "directory"), func(w io.Writer) io.Writer { return w }); err == nil {
 		t.Error("a copy into a directory that is not there went well")
 	}
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)

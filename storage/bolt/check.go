@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
@@ -86,6 +87,15 @@ func CheckFile(ctx context.Context, path string, opt CheckOptions) (r Report, er
 		return r, err
 	}
 	defer func() { _ = db.Close() }()
+	file, err := os.Open(filepath.Clean(path))
+	if err != nil {
+		return r, fmt.Errorf("storage/bolt: open: %w", err)
+	}
+	defer func() { _ = file.Close() }()
+	if err := walkPages(file, db.Info().PageSize, true); err != nil {
+		r.add(doRestore, "The file's pages do not fit together (%v).", err)
+		return r, nil
+	}
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if recover() != nil {

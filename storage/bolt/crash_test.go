@@ -199,8 +199,8 @@ func wantSound(tb testing.TB, s *Store) {
 	}
 }
 
-// seeded is personal data that must not be found in the file.
-var seeded = []string{"Geneviève Tremblay", "+15145550123", "genevieve@example.org", "RAMQ TREG 5512 0412", "tok_4f9c2a"}
+// personal is data that must not be found in the file.
+var personal = []string{"Geneviève Tremblay", "+15145550123", "genevieve@example.org", "RAMQ TREG 5512 0412", "tok_4f9c2a"}
 
 // TestSealed looks for personal data in every byte of the directory.
 func TestSealed(t *testing.T) {
@@ -210,7 +210,7 @@ func TestSealed(t *testing.T) {
 		t.Fatal(err)
 	}
 	const subject = "findable-subject"
-	for i, secret := range seeded {
+	for i, secret := range personal {
 		for n := range 40 {
 			id := fmt.Sprintf("%d-%d", i, n)
 			data := fmt.Appendf(nil, `{"value":%q}`, secret)
@@ -239,7 +239,7 @@ func TestSealed(t *testing.T) {
 			return err
 		}
 		found = found || strings.Contains(string(text), subject)
-		for _, secret := range seeded {
+		for _, secret := range personal {
 			if strings.Contains(string(text), secret) {
 				t.Errorf("%s shows %q", d.Name(), secret)
 			}

@@ -132,7 +132,8 @@ func openFile(path string, readOnly bool) (db *bbolt.DB, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if recover() != nil {
-			_ = file.Close() // lets go of the lock
+			unlock(file) // closing would not do it: the file is still mapped
+			_ = file.Close()
 			db, err = nil, unreadable(path)
 		}
 	}()
@@ -153,9 +154,13 @@ func openFile(path string, readOnly bool) (db *bbolt.DB, err error) {
 	if err != nil {
 		return nil, openError(path, err)
 	}
-	if err := checkSize(db, file); err != nil {
+	err = checkSize(db, file)
+	if err == nil {
+		err = walkPages(file, db.Info().PageSize, false)
+	}
+	if err != nil {
 		_ = db.Close()
-		return nil, fmt.Errorf("%w (%s)", err, path)
+		return nil, fmt.Errorf("%w (%s); put a copy in its place", err, path)
 	}
 	return db, nil
 }

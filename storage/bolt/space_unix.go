@@ -2,7 +2,10 @@
 
 package bolt
 
-import "syscall"
+import (
+	"os"
+	"syscall"
+)
 
 // freeSpace returns the bytes that this process may still write in dir.
 func freeSpace(dir string) (uint64, error) {
@@ -11,4 +14,9 @@ func freeSpace(dir string) (uint64, error) {
 		return 0, err
 	}
 	return st.Bavail * uint64(st.Bsize), nil //nolint:gosec // never negative
+}
+
+// unlock lets other processes, and this one, open the file.
+func unlock(file *os.File) {
+	_ = syscall.Flock(int(file.Fd()), syscall.LOCK_UN)
 }

@@ -2,10 +2,10 @@ package bolt
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -65,7 +65,7 @@ func keepAs(path, kept string) error {
 		return err
 	}
 	defer func() { _ = from.Close() }()
-	return copyFile(context.Background(), from, kept)
+	return copyFile(from, kept, func(f io.Writer) io.Writer { return f })
 }
 
 func writeUpgraded(old *bbolt.DB, path string, sealer *seal.Sealer) (err error) {
