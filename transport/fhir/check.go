@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -27,10 +26,10 @@ const (
 // Check tries everything that is asked of the record system and tells step how each part went, in
 // order and on the caller's goroutine. A step that builds on a failed one is skipped.
 //
-// Without dryRun nothing is written. With it, a booking is tried on conditions that cannot be met:
-// see dryRun. Nothing is left behind.
+// Without dryRun nothing is written. With it, subscriptions are asked for and deleted, and a booking is
+// tried on conditions that cannot be met. Nothing is left behind.
 func (c *Client) Check(ctx context.Context, dryRun bool, step func(engine.CheckStep)) {
-	k := checker{c: c, tell: step}
+	k := checker{c: c, tell: step, dryRun: dryRun}
 	k.run(stepReach, func() (engine.Verdict, string) { return k.reach(ctx) })
 	k.run(stepSignIn, func() (engine.Verdict, string) { return k.signIn(ctx) })
 	k.run(stepModes, func() (engine.Verdict, string) { return k.modes(ctx) })
@@ -48,6 +47,7 @@ func (c *Client) Check(ctx context.Context, dryRun bool, step func(engine.CheckS
 // checker carries what one step of a check found to the next.
 type checker struct {
 	c      *Client
+	dryRun bool
 	tell   func(engine.CheckStep)
 	failed string // the step that stopped the check
 	last   string // the slot that a dry run uses; "": there is none
@@ -80,6 +80,8 @@ func (k *checker) reach(ctx context.Context) (engine.Verdict, string) {
 		return wrong(err)
 	case r.status >= 500:
 		return wrong(judge(r.status, r.header, nil, k.c.cfg.Now()))
+	case r.status == http.StatusBadRequest && k.c.base.Scheme == "http" && strings.Contains(string(r.body), "HTTPS"):
+		return engine.CheckFailed, "The server speaks HTTPS at this port; write base_url with https://."
 	case r.status < 300 && !strings.Contains(string(r.body), "CapabilityStatement"), r.status == http.StatusNotFound:
 		return engine.CheckFailed, "There is a server, but no FHIR under this base URL; is the path right?"
 	case r.status >= 300 && r.status < 400:
@@ -93,7 +95,11 @@ func (k *checker) reach(ctx context.Context) (engine.Verdict, string) {
 
 func (k *checker) signIn(ctx context.Context) (engine.Verdict, string) {
 	if _, err := k.c.do(ctx, call{method: http.MethodGet, path: "Schedule", query: url.Values{"_count": {"1"}}}); err != nil {
-		return wrong(looked(err))
+		verdict, sentence := wrong(looked(err))
+		if fault(err) == engine.DMESignIn {
+			sentence += k.letIn(sentence)
+		}
+		return verdict, sentence
 	}
 	switch k.c.cfg.SignIn.(type) {
 	case *Backend:
@@ -102,6 +108,23 @@ func (k *checker) signIn(ctx context.Context) (engine.Verdict, string) {
 		return engine.CheckWeak, "We are let in without signing in, and so is everybody else."
 	}
 	return engine.CheckWeak, "We are let in with a secret that does not expire; that suits a test system."
+}
+
+// letIn says what to do about a sign-in that was refused.
+func (k *checker) letIn(sentence string) string {
+	if strings.Contains(sentence, "(403)") {
+		return " It knows us, but we may not read Schedule; ask for the right to read Schedule, Slot and Appointment and to write Slot and Appointment."
+	}
+	if !strings.Contains(sentence, "(401)") {
+		return ""
+	}
+	switch k.c.cfg.SignIn.(type) {
+	case nil:
+		return " Give it a way to sign in: smart, token or basic, under dme.fhir."
+	case *Backend:
+		return " It gave us a token and does not take it; are token_url and base_url of the same system, and is the scope right?"
+	}
+	return " The token, or the name and password, are wrong or were withdrawn."
 }
 
 func (k *checker) modes(ctx context.Context) (engine.Verdict, string) {
@@ -139,7 +162,7 @@ func (k *checker) schedules(ctx context.Context) (engine.Verdict, string) {
 	case nameless > 0:
 		return engine.CheckWeak, fmt.Sprintf("%d of %d schedules name no practitioner; their slots match only wishes for no practitioner in particular.", nameless, n)
 	}
-	return engine.CheckOK, fmt.Sprintf("%d schedules can be read.", n)
+	return engine.CheckOK, counted(n, "schedule") + " can be read."
 }
 
 // ahead is how far a check looks.
@@ -164,7 +187,7 @@ func (k *checker) slots(ctx context.Context) (engine.Verdict, string) {
 	case unknown > 0:
 		return engine.CheckWeak, fmt.Sprintf("%d of %d slots have a status, time or schedule that we do not understand; they are not offered.", unknown, len(obs.Slots))
 	}
-	return engine.CheckOK, fmt.Sprintf("%d slots and %d appointments of the next %d days can be read.", len(obs.Slots), len(obs.Appointments), ahead)
+	return engine.CheckOK, fmt.Sprintf("%s and %s of the next %d days can be read.", counted(len(obs.Slots), "slot"), counted(len(obs.Appointments), "appointment"), ahead)
 }
 
 // lastSlot is the slot that is the furthest ahead, where a check disturbs least; a free one first.
@@ -179,28 +202,9 @@ func lastSlot(obs engine.Observation) string {
 	return last.Source
 }
 
-func (k *checker) push(ctx context.Context) (engine.Verdict, string) {
-	can, err := k.c.can(ctx)
-	if err != nil {
-		return wrong(err)
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
 	}
-	if !can.hooks {
-		return engine.CheckWeak, "The record system takes no subscriptions; changes are found by polling alone."
-	}
-	r, err := k.c.do(ctx, call{method: http.MethodGet, path: "Subscription", query: url.Values{"_count": {"1"}}})
-	if err != nil || r.status >= 300 {
-		return engine.CheckWeak, "Our subscriptions cannot be read, so changes are found by polling alone; the right to read and write Subscription is missing."
-	}
-	for _, t := range k.c.cfg.Topics {
-		if !slices.Contains(can.topics, t) {
-			return engine.CheckWeak, "A configured topic is not among those that the record system declares; it may refuse the subscription."
-		}
-	}
-	switch {
-	case len(k.c.cfg.Topics) > 0:
-		return engine.CheckOK, "The record system has the configured topics; relais subscribes when it serves."
-	case len(can.topics) > 0:
-		return engine.CheckOK, "Subscriptions can be read; relais subscribes when it serves. The record system declares topics too: " + strings.Join(can.topics, ", ")
-	}
-	return engine.CheckOK, "Subscriptions can be read; relais subscribes when it serves."
+	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"relais/engine"
@@ -54,6 +55,8 @@ type Config struct {
 	// Topics are the canonical addresses of the topics to subscribe to, on a server that has them
 	// (R5 Backport); empty: R4 criteria.
 	Topics []string
+	// Endpoint and Secret are what Subscribe will be given, for Check; empty: nothing is to be pushed.
+	Endpoint, Secret string
 	// NoTransactions is for servers that take transactions and do not undo one that fails: bookings
 	// are written step by step.
 	NoTransactions bool
@@ -84,13 +87,16 @@ type Client struct {
 	schedules map[string]schedule
 	known     *abilities // replaced, never written to; nil: nothing was learned yet
 	seen      map[string]sight
-	push      string    // how the record system tells us of changes
-	missed    bool      // a notification was lost: the next look is a full one
-	window    span      // of the last Snapshot
-	furthest  time.Time // where the last slot starts that was shown
-	shown     time.Time // when it last showed slots or appointments at all
-	promised  time.Time // no change with an older stamp should show any more
-	late      bool      // one did
+	push      string            // how the record system tells us of changes
+	missed    bool              // a notification was lost: the next look is a full one
+	window    span              // of the last Snapshot
+	furthest  time.Time         // where the last slot starts that was shown
+	shown     time.Time         // when it last showed slots or appointments at all
+	promised  time.Time         // no change with an older stamp should show any more
+	late      bool              // one did
+	histories time.Time         // up to where the histories were read
+	historyAt time.Time         // when
+	tombs     map[string]string // resources that were deleted, and their last version
 }
 
 type span struct{ from, until time.Time }
@@ -116,7 +122,7 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	c := &Client{cfg: cfg, base: base, http: cfg.HTTPClient, seen: map[string]sight{}, push: pushNone}
+	c := &Client{cfg: cfg, base: base, http: cfg.HTTPClient, seen: map[string]sight{}, tombs: map[string]string{}, push: pushNone}
 	if c.http == nil {
 		c.http = newHTTPClient(&cfg)
 	}
@@ -344,6 +350,15 @@ func connectionFailure(err error) *engine.DMEFailure {
 	}
 	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
 		return failure(engine.DMEUnreachable, "The name of the record system's server is not known.")
+	}
+	if _, plain := errors.AsType[tls.RecordHeaderError](err); plain || strings.Contains(err.Error(), "server gave HTTP response to HTTPS client") {
+		return failure(engine.DMEUnreachable, "The record system does not speak HTTPS at this address and port.")
+	}
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return failure(engine.DMEUnreachable, "The record system cannot be reached: nothing takes connections at its address and port.")
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return failure(engine.DMEUnreachable, "The record system cannot be reached: no way leads to its network.")
 	}
 	if _, ok := errors.AsType[*net.OpError](err); ok {
 		return failure(engine.DMEUnreachable, "The record system cannot be reached.")

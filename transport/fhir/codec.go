@@ -165,6 +165,7 @@ type link struct {
 }
 
 type entry struct {
+	FullURL  string          `json:"fullUrl,omitempty"`
 	Resource json.RawMessage `json:"resource,omitempty"`
 	Search   *struct {
 		Mode string `json:"mode"`
@@ -176,6 +177,7 @@ type entry struct {
 type response struct {
 	Status       string `json:"status"`
 	Location     string `json:"location"`
+	ETag         string `json:"etag,omitempty"`
 	LastModified string `json:"lastModified,omitempty"`
 }
 

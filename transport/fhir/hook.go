@@ -58,16 +58,20 @@ func (c *Client) subscribeAll(ctx context.Context, endpoint, header string) erro
 	if err != nil {
 		return err
 	}
-	criteria := c.cfg.Topics
-	if len(criteria) == 0 {
-		criteria = []string{"Slot?", "Appointment?"}
-	}
-	for _, wanted := range criteria {
+	for _, wanted := range c.criteria() {
 		if err := c.subscribe(ctx, list.list, wanted, endpoint, header); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// criteria are what is subscribed to.
+func (c *Client) criteria() []string {
+	if len(c.cfg.Topics) > 0 {
+		return c.cfg.Topics
+	}
+	return []string{"Slot?", "Appointment?"}
 }
 
 // The R5 Backport's subscription in R4, and how much a notification is to carry.

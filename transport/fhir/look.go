@@ -45,6 +45,9 @@ func (c *Client) Changes(ctx context.Context, cursor string) (engine.Observation
 	if err != nil {
 		return engine.Observation{}, err
 	}
+	if err := c.deletions(ctx, from, &obs); err != nil {
+		return engine.Observation{}, err
+	}
 	c.mu.Lock()
 	c.furthest = furthest(c.furthest, obs.Slots)
 	c.mu.Unlock()

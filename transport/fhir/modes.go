@@ -20,6 +20,7 @@ type abilities struct {
 	conditional  bool // If-Match is declared for slots, or was seen to stop a write
 	changes      bool // _lastUpdated narrows a search
 	hooks        bool // subscriptions can be asked for
+	history      bool // a type's history can be read from a time on, and shows what was deleted
 	topics       []string
 	at           time.Time
 }
@@ -94,11 +95,15 @@ func (c *Client) learn(ctx context.Context) (abilities, error) {
 	}
 	var a abilities
 	var whole, types bool // interactions of the whole system are declared; types are
+	histories := 0        // types whose history is declared
 	for _, rest := range s.Rest {
 		whole = whole || len(rest.Interaction) > 0
 		a.transactions = a.transactions || slices.Contains(rest.Interaction, code{"transaction"})
 		for _, r := range rest.Resource {
 			types = true
+			if slices.Contains(historyTypes[:], r.Type) && slices.Contains(r.Interaction, code{"history-type"}) {
+				histories++
+			}
 			switch r.Type {
 			case "Slot":
 				a.conditional = r.Versioning == "versioned-update"
@@ -123,7 +128,12 @@ func (c *Client) learn(ctx context.Context) (abilities, error) {
 	if c.cfg.NoTransactions {
 		a.transactions = false
 	}
-	a.changes, err = c.narrows(ctx)
+	if a.changes, err = c.narrows(ctx); err != nil {
+		return abilities{}, err
+	}
+	if !types || histories == len(historyTypes) {
+		a.history, err = c.remembers(ctx)
+	}
 	return a, err
 }
 
@@ -194,9 +204,8 @@ func (c *Client) Modes() []engine.DMEMode {
 		}),
 		choose("changes", a.changes, "_lastUpdated", "Each look reads only what changed since the one before.",
 			"full looks", "The record system cannot be asked for what changed, so each look reads the whole schedule."),
-		mode("deletions", "full looks", true, map[string]string{
-			"full looks": "A slot or appointment that is deleted, not cancelled, is noticed by the full look that comes every few minutes.",
-		}),
+		choose("deletions", a.history, "history", "The record system's history shows within seconds what was deleted; each is looked up again.",
+			"full looks", "A slot or appointment that is deleted, not cancelled, is noticed by the full look that comes every few minutes."),
 		choose("booking", a.transactions, "transaction", "A booking is written in one piece or not at all.",
 			"steps", "A booking is written step by step: the slot is held, the appointment written, the slot made busy; what fails half-way is taken back."),
 		choose("conflict", a.conditional, "If-Match", "A write is refused when the slot changed since it was read.",

@@ -95,6 +95,8 @@ func (s serving) route(w http.ResponseWriter, r *http.Request, path string, body
 		answerError(w, fail(http.StatusNotFound, "not-supported", "This type is not kept here."))
 	case id == "" && r.Method == http.MethodGet:
 		s.search(w, base, typ, r.URL.Query())
+	case id == "_history" && r.Method == http.MethodGet && s.manner.History:
+		s.history(w, base, typ, r.URL.Query())
 	case id == "_search" && r.Method == http.MethodPost:
 		params, err := parseForm(body)
 		if err != nil {
@@ -262,6 +264,10 @@ func (m Manner) capabilities() map[string]any {
 		}
 		return out
 	}
+	interactions := []string{"read", "update", "delete", "create", "search-type"}
+	if m.History {
+		interactions = append(interactions, "history-type")
+	}
 	var resources []any
 	for _, typ := range kept {
 		if typ == typeSubscription && m.NoSubscriptions {
@@ -273,7 +279,7 @@ func (m Manner) capabilities() map[string]any {
 		}
 		r := map[string]any{
 			"type": typ, "versioning": versioning, "conditionalCreate": true,
-			"interaction": codes("read", "update", "delete", "create", "search-type"),
+			"interaction": codes(interactions...),
 		}
 		if typ == typeSubscription {
 			var topics []any
@@ -286,14 +292,14 @@ func (m Manner) capabilities() map[string]any {
 		}
 		resources = append(resources, r)
 	}
-	interactions := codes("transaction")
+	whole := "transaction"
 	if m.NoTransactions {
-		interactions = codes("search-system")
+		whole = "search-system"
 	}
 	return map[string]any{
 		"resourceType": "CapabilityStatement", "status": "active", "date": "2026-11-01", "kind": "instance",
 		"fhirVersion": "4.0.1", "format": []any{"json"},
 		"software": map[string]any{"name": "Relais sandbox"},
-		"rest":     []any{map[string]any{"mode": "server", "resource": resources, "interaction": interactions}},
+		"rest":     []any{map[string]any{"mode": "server", "resource": resources, "interaction": codes(whole)}},
 	}
 }

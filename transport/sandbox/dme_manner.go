@@ -14,6 +14,7 @@ type Manner struct {
 	IgnoresIfMatch     bool
 	IgnoresLastUpdated bool // a search by _lastUpdated finds everything
 	NoSubscriptions    bool
+	History            bool     // the history of a type can be read, with what was deleted
 	Topics             []string // topics of the R5 Backport that can be subscribed to
 	StaleReads         int      // so many reads after a write are answered from a copy without it
 }

@@ -280,3 +280,37 @@ func (c *clinic) searchset(base, typ string, params url.Values, empty bool) (*bu
 	}
 	return out, nil
 }
+
+// history answers what was last written of a type since a time, the newest first, with what was deleted. Of each
+// resource it has the newest version only.
+func (s serving) history(w http.ResponseWriter, base, typ string, params url.Values) {
+	since, err := time.Parse(time.RFC3339Nano, params.Get("_since"))
+	if err != nil {
+		answerError(w, fail(http.StatusBadRequest, "invalid", "_since must be an instant with its zone."))
+		return
+	}
+	var page []*doc
+	if s.fault != "empty" {
+		from := s.c.copy()
+		from.mu.RLock()
+		for _, x := range from.docs[typ] {
+			if !x.Updated.Before(since) {
+				page = append(page, x)
+			}
+		}
+		from.mu.RUnlock()
+	}
+	slices.SortFunc(page, func(a, b *doc) int { return b.Updated.Compare(a.Updated) })
+	out := &bundle{ResourceType: "Bundle", Type: "history", Link: []bundleLink{{Relation: "self", URL: base + "/" + typ + "/_history?" + params.Encode()}}}
+	for _, x := range page[:min(len(page), maxCount)] {
+		updated := x.Updated.UTC()
+		e := bundleEntry{FullURL: base + "/" + x.key(), Response: &entryResponse{Status: "200 OK", ETag: x.etag(), LastModified: &updated}}
+		if x.Deleted {
+			e.Request = &entryRequest{Method: http.MethodDelete, URL: x.key()}
+		} else {
+			e.Request, e.Resource = &entryRequest{Method: http.MethodPut, URL: x.key()}, s.served(x.Raw)
+		}
+		out.Entry = append(out.Entry, e)
+	}
+	answer(w, http.StatusOK, out)
+}

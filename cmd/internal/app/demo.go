@@ -141,6 +141,9 @@ func openWorld(ctx context.Context, opt DemoOptions, log *slog.Logger) (w *world
 		if err != nil {
 			return w, err
 		}
+		if err := w.dme.SetManner(c.ID, sandbox.Manner{History: true}); err != nil {
+			return w, err
+		}
 		maps.Copy(w.later, held)
 	}
 	if w.wall, err = sandbox.OpenWall(filepath.Join(w.dir, "wall.db"), w.people.phonebook(), log); err != nil {

@@ -20,7 +20,7 @@ type dmeCommand struct {
 type dmeCheck struct {
 	Clinic        string        `arg:"" help:"The clinic's id in the configuration."`
 	Config        string        `help:"Configuration file; also RELAIS_CONFIG." placeholder:"FILE"`
-	DryRunBooking bool          `help:"Also try a booking, as far as the record system allows without leaving one behind."`
+	DryRunBooking bool          `help:"Also try a booking and subscriptions, as far as the record system allows without leaving any behind."`
 	JSON          bool          `name:"json" help:"One JSON object a line: each step as it ends, then the result."`
 	Timeout       time.Duration `default:"2m" help:"Give up after this long; what was not tried by then fails."`
 }

@@ -100,8 +100,12 @@ func (p *program) connectFHIR(ctx context.Context, clinic engine.Clinic, f *FHIR
 	if err != nil {
 		return clinic, nil, err
 	}
+	endpoint := ""
+	if f.HookSecret != "" {
+		endpoint = p.hookOf(clinic.ID)
+	}
 	client, err := fhir.New(fhir.Config{
-		Clinic: clinic.ID, BaseURL: f.BaseURL, Specialties: specialties, Log: p.log,
+		Endpoint: endpoint, Secret: string(f.HookSecret), Clinic: clinic.ID, BaseURL: f.BaseURL, Specialties: specialties, Log: p.log,
 		SignIn: signIn, CA: authorities, ClientCertificate: certificate, Topics: f.Topics, NoTransactions: f.NoTransactions,
 	})
 	if err != nil {
@@ -132,10 +136,14 @@ func (p *program) connectFHIR(ctx context.Context, clinic engine.Clinic, f *FHIR
 // could not deliver.
 const subscribeEvery = 5 * time.Minute
 
+// hookOf is where a clinic's record system posts its notifications.
+func (p *program) hookOf(c engine.ClinicID) string {
+	return p.cfg.PublicURL + "/hooks/fhir/" + url.PathEscape(string(c))
+}
+
 func (p *program) subscribe(ctx context.Context, c engine.ClinicID, client *fhir.Client, secret string) {
-	endpoint := p.cfg.PublicURL + "/hooks/fhir/" + url.PathEscape(string(c))
 	for {
-		err := client.Subscribe(ctx, endpoint, secret)
+		err := client.Subscribe(ctx, p.hookOf(c), secret)
 		wait := subscribeEvery
 		if err != nil && ctx.Err() == nil {
 			p.log.Warn("the record system takes no subscription now; polling goes on", "clinic", c, "error", err)

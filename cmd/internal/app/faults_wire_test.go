@@ -198,45 +198,56 @@ func storm(t *testing.T, url, secret string) {
 	}
 }
 
-// TestDeletedWhileOffered deletes slots and appointments in the record system instead of cancelling them: a
-// complete look closes what is gone, and what is free by it opens.
+// TestDeletedWhileOffered deletes the slot that people were asked for, instead of booking it: it closes as soon as
+// the record system's history shows it or, where there is none, a complete look.
 func TestDeletedWhileOffered(t *testing.T) {
 	t.Parallel()
-	p, w, _ := bent(t, func(*world, *Config) {})
-	p.healthy(faulty)
-	gone, card, who := p.open(faulty, engine.SMS, 1)
-	remove := func(source string) {
-		t.Helper()
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, w.fhirURL+"/dme/"+faulty+"/fhir/"+source, http.NoBody)
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Authorization", "Bearer "+w.token)
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = resp.Body.Close()
-		if resp.StatusCode != http.StatusNoContent {
-			t.Fatalf("DELETE %s: %d", source, resp.StatusCode)
-		}
-	}
-	remove("Slot/" + gone.Slot)
-	before := p.offers()[faulty]
-	p.must(http.StatusOK, "POST", "/api/v1/clinics/"+faulty+"/hold", map[string]bool{"hold": true}, nil)
-	p.must(http.StatusOK, "POST", "/api/v1/clinics/"+faulty+"/hold", map[string]bool{"hold": false}, nil) // asks for a complete look
-	eventually(t, "the deleted slot closes", func() bool { return p.over(card) })
-	p.text(who[0].ID, "OUI")
-	eventually(t, "the yes is answered", func() bool { return len(p.thread(who[0].ID).Items) > 2 })
-	if !p.over(card) {
-		t.Errorf("the deleted slot is %s", p.card(faulty, string(card.ID)).State)
-	}
-	if n := p.offers()[faulty]; n > before {
-		t.Errorf("%d more offers after a slot was gone", n-before)
-	}
-	for _, a := range p.record(faulty).Appointments {
-		if a.Slot == gone.Slot && a.Relais {
-			t.Error("booked on a slot that is gone")
-		}
+	for name, manner := range map[string]sandbox.Manner{"history": {History: true}, "complete look": {}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, w, _ := bent(t, func(w *world, _ *Config) {
+				if err := w.dme.SetManner(faulty, manner); err != nil {
+					t.Fatal(err)
+				}
+			})
+			p.healthy(faulty)
+			gone, card, who := p.open(faulty, engine.SMS, 1)
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, w.fhirURL+"/dme/"+faulty+"/fhir/Slot/"+gone.Slot, http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Authorization", "Bearer "+w.token)
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			if resp.StatusCode != http.StatusNoContent {
+				t.Fatalf("the slot could not be deleted: %d", resp.StatusCode)
+			}
+			before := p.offers()[faulty]
+			if !manner.History { // the next complete look is minutes away; resuming asks for one
+				p.must(http.StatusOK, "POST", "/api/v1/clinics/"+faulty+"/hold", map[string]bool{"hold": true}, nil)
+				p.must(http.StatusOK, "POST", "/api/v1/clinics/"+faulty+"/hold", map[string]bool{"hold": false}, nil)
+			}
+			eventually(t, "the deleted slot closes", func() bool { return p.over(card) })
+			p.told(who[0].ID, "n'est plus offerte")
+			p.text(who[0].ID, "OUI")
+			eventually(t, "the yes is answered", func() bool {
+				items := p.thread(who[0].ID).Items
+				return len(items) > 3 && !items[len(items)-1].Mine
+			})
+			if !p.over(card) {
+				t.Errorf("the deleted slot is %s", p.card(faulty, string(card.ID)).State)
+			}
+			if n := p.offers()[faulty]; n > before {
+				t.Errorf("%d more offers after a slot was gone", n-before)
+			}
+			for _, a := range p.record(faulty).Appointments {
+				if a.Slot == gone.Slot && a.Relais {
+					t.Error("booked on a slot that is gone")
+				}
+			}
+		})
 	}
 }

@@ -8,6 +8,7 @@ const modes: Record<string, string> = {
   'push/SIU': 'Le DME envoie aussitôt chaque changement, et le renvoie jusqu’à ce qu’il soit reçu.',
   'changes/_lastUpdated': 'Chaque lecture ne porte que sur ce qui a changé depuis la précédente.',
   'changes/full looks': 'Le DME ne peut pas dire ce qui a changé\u00a0: chaque lecture porte sur tout l’horaire.',
+  'deletions/history': 'L’historique du DME montre en quelques secondes ce qui a été supprimé; chaque élément est vérifié.',
   'deletions/full looks':
     'Une plage ou un rendez-vous supprimé, et non annulé, est remarqué à la lecture complète, toutes les quelques minutes.',
   'booking/transaction': 'Une réservation est inscrite d’un seul tenant, ou pas du tout.',
