@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -22,6 +23,7 @@ func (r *Relais) consent(ctx context.Context, in engine.Reply, offer engine.Offe
 	phone, email := in.Phone, engine.Email("")
 	lang := cmp.Or(in.Lang, engine.French)
 	var facts wording.Facts
+	var addresses []engine.Contact // where more than one is meant
 	if offer != "" {
 		s, err := r.offerState(ctx, offer)
 		if err != nil {
@@ -39,6 +41,9 @@ func (r *Relais) consent(ctx context.Context, in engine.Reply, offer engine.Offe
 				phone = c.Phone
 			}
 		}
+		if in.Channel == engine.Page || phone == "" && email == "" { // of a page: everything
+			addresses = s.Person.Contacts
+		}
 		for _, d := range s.Deliveries {
 			if d.ID == in.Attempt { // the one that was called or written to
 				c := s.Person.Contacts[d.Contact]
@@ -52,8 +57,23 @@ func (r *Relais) consent(ctx context.Context, in engine.Reply, offer engine.Offe
 		}
 	}
 	stop := in.Intent == engine.Stop
-	if err := r.optOut(ctx, phone, email, stop, in.ID); err != nil {
-		return engine.Answer{}, err
+	if addresses == nil {
+		addresses = []engine.Contact{{Phone: phone, Email: email}}
+	}
+	done := map[engine.Contact]bool{}
+	for _, c := range addresses {
+		to := engine.Contact{Phone: c.Phone, Email: c.Email}
+		if done[to] {
+			continue
+		}
+		done[to] = true
+		id := in.ID
+		if id != "" && len(done) > 1 { // each word counts once
+			id = fmt.Sprintf("%s.%d", in.ID, len(done))
+		}
+		if err := r.optOut(ctx, to.Phone, to.Email, stop, id); err != nil {
+			return engine.Answer{}, err
+		}
 	}
 	kind := engine.AnsStopped
 	if !stop {

@@ -93,3 +93,68 @@ func TestYesAfterStop(t *testing.T) {
 		w.want()
 	})
 }
+
+// TestStopOnThePage: the page stops everything for its person, also where they have no e-mail address.
+func TestStopOnThePage(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, 1, nil)
+		w.dmes["a"].add("S1", monday.Add(3*time.Hour), 20*time.Minute)
+		w.start()
+		w.enrol("a", 2, func(i int, p *engine.Patient, _ *engine.Entry) {
+			p.Contacts = append(p.Contacts, engine.Contact{Channel: engine.Voice, Phone: phone("a", i+4), Consent: time.Now()})
+			if i == 1 {
+				p.Contacts = append(p.Contacts, engine.Contact{Channel: engine.EmailMail, Email: "un@example.org", Consent: time.Now()})
+			}
+		})
+		w.wait(10 * time.Second)
+		w.dmes["a"].cancel("S1")
+		w.wait(2 * time.Minute)
+		for i, ch := range map[int]engine.Channel{0: engine.Page, 1: engine.EmailMail} { // the second has none
+			o, err := w.offerState(context.Background(), w.slot("S1").Offers[i].ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			in := engine.Reply{ID: "press-" + string(o.Offer), Token: o.Token, Channel: ch, Intent: engine.Stop}
+			for range 2 { // pressed twice
+				a, err := w.Reply(context.Background(), in)
+				if err != nil {
+					t.Fatal(err)
+				}
+				w.answer(a, engine.AnsStopped)
+			}
+			p, _, _ := w.waitlist.patient(o.Person.Patient)
+			for _, c := range p.Contacts {
+				if c.Usable() {
+					t.Errorf("%s is still used after STOP", c.Channel)
+				}
+			}
+		}
+	})
+}
+
+// TestCalendarFileOfTheWinner: who booked has a file for their calendar on the page, and nobody else has.
+func TestCalendarFileOfTheWinner(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := freed(t, 2, nil)
+		w.wait(time.Minute)
+		w.want("a1 offer", "a2 offer")
+		token := func(i int) string {
+			o, err := w.offerState(context.Background(), w.slot("S1").Offers[i].ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return o.Token
+		}
+		if _, err := w.CalendarFile(context.Background(), token(0)); engine.CodeOf(err) != engine.NotFound {
+			t.Errorf("nothing is booked yet: %v", err)
+		}
+		w.answer(w.says("a", 1, "OUI"), engine.AnsBooked)
+		w.wait(time.Second)
+		if file, err := w.CalendarFile(context.Background(), token(0)); err != nil || string(file) != "BEGIN" {
+			t.Errorf("%q %v", file, err)
+		}
+		if _, err := w.CalendarFile(context.Background(), token(1)); engine.CodeOf(err) != engine.NotFound {
+			t.Errorf("who came too late has one: %v", err)
+		}
+	})
+}

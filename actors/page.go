@@ -55,7 +55,31 @@ func (r *Relais) Offer(ctx context.Context, token string) (desk.PatientView, err
 	return desk.PatientView{
 		State: standing(s, offer, time.Now()), Lang: of.Person.Lang, Clinic: f.Clinic, Address: f.Address, Phone: f.Phone,
 		Doctor: f.Doctor, Start: of.Slot.Start, End: of.Slot.End, Deadline: of.Deadline, Zone: c.zone,
+		Mail: slices.ContainsFunc(of.Person.Contacts, func(c engine.Contact) bool { return c.Email != "" && c.OptedOut.IsZero() }),
 	}, nil
+}
+
+// CalendarFile is the calendar file of a booking, for the page of who won it; engine.NotFound while there
+// is none.
+func (r *Relais) CalendarFile(ctx context.Context, token string) ([]byte, error) {
+	c, offer, err := r.byToken(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	of, err := r.offerState(ctx, offer)
+	if err != nil {
+		return nil, err
+	}
+	s, err := r.slotState(ctx, c, offer.Slot())
+	if err != nil {
+		return nil, err
+	}
+	if standing(s, offer, time.Now()) != engine.AnsBooked {
+		return nil, engine.Errorf(engine.NotFound, "there is no booking of this offer")
+	}
+	place := c.Clinic
+	place.Address = r.facts(c, of).Address
+	return r.opt.Invite(engine.NewBookingID(offer), place, of.Person.Lang, of.Slot.Start, of.Slot.End), nil
 }
 
 func (r *Relais) slotState(ctx context.Context, c *clinic, id engine.SlotID) (slot.State, error) {

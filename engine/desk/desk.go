@@ -274,6 +274,7 @@ type PatientView struct {
 	End      time.Time
 	Deadline time.Time
 	Zone     *time.Location
+	Mail     bool // e-mails go to this person
 }
 
 // Person is one line of the waitlist.

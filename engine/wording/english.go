@@ -43,6 +43,8 @@ var english = texts{
 	},
 	topic(engine.MsgBooked): {
 		PartSMS: {
+			"{clinic}: confirmed, your appointment is {when}.[ To change it: {phone}.][ Calendar: {link}]",
+			"{clinic}: confirmed, your appointment is {when}.[ {link}]",
 			"{clinic}: confirmed, your appointment is {when}.[ {address}.][ To change it: {phone}]",
 			"{clinic}: confirmed, your appointment is {when}.[ To change it: {phone}]",
 			"{clinic}: confirmed for {when}.",

@@ -42,6 +42,8 @@ var french = texts{
 	},
 	topic(engine.MsgBooked): {
 		PartSMS: {
+			"{clinic}: c'est confirmé, votre rendez-vous est le {when}.[ Pour annuler: {phone}.][ Agenda: {link}]",
+			"{clinic}: c'est confirmé, votre rendez-vous est le {when}.[ {link}]",
 			"{clinic}: c'est confirmé, votre rendez-vous est le {when}.[ {address}.][ Pour annuler: {phone}]",
 			"{clinic}: c'est confirmé, votre rendez-vous est le {when}.[ Pour annuler: {phone}]",
 			"{clinic}: rendez-vous confirmé le {when}.",

@@ -62,6 +62,9 @@ type Desk interface {
 // engine.NotFound error.
 type Offers interface {
 	Offer(ctx context.Context, token string) (desk.PatientView, error)
+	// CalendarFile is the calendar file of what the token's person booked; engine.NotFound while
+	// there is nothing booked.
+	CalendarFile(ctx context.Context, token string) ([]byte, error)
 	// Reply takes an answer and waits a moment for the record system, so that the answer is final
 	// when it can be.
 	Reply(ctx context.Context, r engine.Reply) (engine.Answer, error)

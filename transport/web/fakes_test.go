@@ -309,7 +309,7 @@ func newFakeOffers() *fakeOffers {
 	return &fakeOffers{answer: engine.AnsBooked, views: map[string]desk.PatientView{goodToken: {
 		Lang: engine.French, Clinic: "Clinique <Nord> & fils", Address: "12, rue des Érables, Montréal", Phone: "514 555-0100",
 		Doctor: "Dre Anne Roy", Start: start, End: start.Add(20 * time.Minute), Deadline: start.Add(-24*time.Hour - 20*time.Minute),
-		Zone: zone,
+		Zone: zone, Mail: true,
 	}}}
 }
 
@@ -322,6 +322,15 @@ func (o *fakeOffers) Offer(_ context.Context, token string) (desk.PatientView, e
 		return v, engine.Errorf(engine.NotFound, "there is no such offer")
 	}
 	return v, nil
+}
+
+func (o *fakeOffers) CalendarFile(_ context.Context, token string) ([]byte, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.views[token].State != engine.AnsBooked {
+		return nil, engine.Errorf(engine.NotFound, "there is no booking of this offer")
+	}
+	return []byte("BEGIN:VCALENDAR"), nil
 }
 
 func (o *fakeOffers) Reply(_ context.Context, r engine.Reply) (engine.Answer, error) {

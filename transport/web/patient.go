@@ -74,6 +74,8 @@ func (s *Server) patientRoutes() {
 	s.mux.HandleFunc("POST /o/{token}/no", s.press(engine.No, engine.Page))
 	// The URL of List-Unsubscribe, with List-Unsubscribe-Post (RFC 8058).
 	s.mux.HandleFunc("POST /o/{token}/leave", s.press(engine.Stop, engine.EmailMail))
+	s.mux.HandleFunc("POST /o/{token}/leave/all", s.press(engine.Stop, engine.Page))
+	s.mux.HandleFunc("GET /o/{token}/calendar", s.calendarFile)
 	s.mux.HandleFunc("/o/", func(w http.ResponseWriter, _ *http.Request) {
 		s.notice(w, http.StatusNotFound, noticeGone)
 	})
@@ -146,6 +148,11 @@ func (s *Server) press(intent engine.Intent, channel engine.Channel) http.Handle
 			s.replyFailed(ctx, w, err)
 			return
 		}
+		if answer.Kind == engine.AnsStopped && channel == engine.Page {
+			words := speak(r, view)
+			s.render(w, r, view, words, words.AllLeft, true, false)
+			return
+		}
 		if answer.Kind != "" && known(answer.Kind) {
 			s.page(w, r, view, answer.Kind, true)
 			return
@@ -155,6 +162,25 @@ func (s *Server) press(intent engine.Intent, channel engine.Channel) http.Handle
 			s.page(w, r, view, view.State, true)
 		}
 	}
+}
+
+// calendarFile gives who booked a file for their calendar: with a text alone they would have none.
+func (s *Server) calendarFile(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
+	defer cancel()
+	view, ok := s.view(ctx, w, r)
+	if !ok {
+		return
+	}
+	file, err := s.cfg.Offers.CalendarFile(ctx, r.PathValue("token"))
+	if err != nil {
+		s.replyFailed(ctx, w, err)
+		return
+	}
+	private(w)
+	w.Header().Set("Content-Type", "text/calendar; charset=utf-8; method=PUBLISH")
+	w.Header().Set("Content-Disposition", `attachment; filename="`+speak(r, view).FileName+`"`)
+	_, _ = w.Write(file)
 }
 
 // parseForm reads what browsers send and the multipart form that RFC 8058 also allows.

@@ -191,10 +191,46 @@ func TestOneClickUnsubscribe(t *testing.T) {
 	}
 }
 
+// TestLeaveEverything: who has no e-mail is not told that e-mails stop, and can stop everything.
+func TestLeaveEverything(t *testing.T) {
+	b := setup(t)
+	v := b.offers.views[goodToken]
+	v.Mail = false
+	b.offers.views[goodToken] = v
+	page := b.do(call{method: "GET", path: "/o/" + goodToken}).Body.String()
+	if strings.Contains(page, "par courriel") || !strings.Contains(page, "/leave/all?lang=fr") {
+		t.Errorf("the page offers what does not help: %s", page)
+	}
+	w := b.do(form("/o/"+goodToken+"/leave/all", "X"))
+	if w.Code != 200 || !strings.Contains(w.Body.String(), "Vous ne recevrez plus d’offres") || strings.Contains(w.Body.String(), "/leave") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if r := b.offers.replies; len(r) != 1 || r[0].Intent != engine.Stop || r[0].Channel != engine.Page {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestCalendarFile: there is one for who booked, and for nobody else.
+func TestCalendarFile(t *testing.T) {
+	b := setup(t)
+	path := "/o/" + goodToken + "/calendar"
+	if w := b.do(call{method: "GET", path: path}); w.Code != 404 || strings.Contains(b.do(call{method: "GET", path: "/o/" + goodToken}).Body.String(), "/calendar") {
+		t.Errorf("before the booking: %d", w.Code)
+	}
+	b.do(form("/o/"+goodToken+"/yes", "X"))
+	if page := b.do(call{method: "GET", path: "/o/" + goodToken}).Body.String(); !strings.Contains(page, `href="`+path+`?lang=fr"`) {
+		t.Errorf("the page has no calendar file: %s", page)
+	}
+	w := b.do(call{method: "GET", path: path + "?lang=en"})
+	if h := w.Header(); w.Code != 200 || !strings.HasPrefix(h.Get("Content-Type"), "text/calendar") || !strings.Contains(h.Get("Content-Disposition"), `"appointment.ics"`) || h.Get("Cache-Control") != "no-store" {
+		t.Errorf("%d %v", w.Code, h)
+	}
+}
+
 func TestReadingNeverChangesAnything(t *testing.T) {
 	b := setup(t)
 	for _, method := range []string{"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH"} {
-		for _, end := range []string{"", "/yes", "/no", "/leave", "/", "/yes/"} {
+		for _, end := range []string{"", "/yes", "/no", "/leave", "/leave/all", "/calendar", "/", "/yes/"} {
 			w := b.do(call{method: method, path: "/o/" + goodToken + end})
 			if method == "HEAD" && end == "" && w.Code != 200 {
 				t.Errorf("HEAD: %d", w.Code)

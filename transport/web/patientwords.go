@@ -17,6 +17,9 @@ type words struct {
 	Yes, No, Look, Call          string
 	Keep, KeepIf                 string
 	Leave, LeaveText, LeaveTitle string
+	LeaveAll                     string
+	AllLeft                      say // after LeaveAll
+	Calendar, FileName           string
 	months, days                 []string
 }
 
@@ -28,8 +31,13 @@ var wordsOf = map[engine.Lang]*words{
 		Keep:   "Vous gardez votre place sur la liste d’attente.",
 		KeepIf: "Si vous ne le prenez pas, vous gardez votre place sur la liste d’attente.",
 		Call:   "Une question? Appelez la clinique\u00a0:",
-		Leave:  "Ne plus recevoir d’offres par courriel", LeaveTitle: "Ne plus recevoir d’offres par courriel?",
-		LeaveText: "Pour ne plus recevoir de textos, répondez ARRET à l’un d’eux.",
+		Leave:  "Ne plus recevoir d’offres par courriel", LeaveTitle: "Ne plus recevoir d’offres?",
+		LeaveText: "Vous pouvez arrêter nos messages en tout temps.",
+		LeaveAll:  "Ne plus rien recevoir : textos, appels et courriels",
+		AllLeft: say{Title: "Vous ne recevrez plus d’offres", Text: []string{
+			"C’est enregistré pour vos textos, vos appels et vos courriels. Pour en recevoir de nouveau, textez START à notre numéro ou appelez la clinique.",
+		}},
+		Calendar: "Ajouter à mon agenda", FileName: "rendez-vous.ics",
 		months: []string{
 			"janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août", "septembre", "octobre",
 			"novembre", "décembre",
@@ -43,8 +51,13 @@ var wordsOf = map[engine.Lang]*words{
 		Keep:   "You keep your place on the waiting list.",
 		KeepIf: "If you do not take it, you keep your place on the waiting list.",
 		Call:   "A question? Call the clinic:",
-		Leave:  "Stop receiving offers by email", LeaveTitle: "Stop receiving offers by email?",
-		LeaveText: "To stop receiving text messages, reply STOP to one of them.",
+		Leave:  "Stop receiving offers by email", LeaveTitle: "Stop receiving offers?",
+		LeaveText: "You can stop our messages at any time.",
+		LeaveAll:  "Stop everything: texts, calls and emails",
+		AllLeft: say{Title: "You will receive no more offers", Text: []string{
+			"This is recorded for your texts, calls and emails. To receive them again, text START to our number or call the clinic.",
+		}},
+		Calendar: "Add to my calendar", FileName: "appointment.ics",
 		months: []string{
 			"January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
 			"November", "December",
@@ -60,6 +73,7 @@ type say struct {
 	Ask   bool // show the two buttons
 	Again bool // offer to look again
 	Keep  bool // say that the place on the list is kept
+	File  bool // offer the calendar file
 }
 
 var sayings = map[engine.Lang]map[engine.AnswerKind]say{
@@ -69,7 +83,7 @@ var sayings = map[engine.Lang]map[engine.AnswerKind]say{
 			Text:  []string{"La clinique vous le propose. D’autres personnes peuvent avoir reçu la même offre\u00a0: la première qui dit oui obtient le rendez-vous."},
 			Ask:   true,
 		},
-		engine.AnsBooked: {Title: "Votre rendez-vous est confirmé", Text: []string{"C’est inscrit à l’horaire de la clinique. À bientôt!"}},
+		engine.AnsBooked: {Title: "Votre rendez-vous est confirmé", Text: []string{"C’est inscrit à l’horaire de la clinique. À bientôt!"}, File: true},
 		engine.AnsFinalising: {
 			Title: "Votre oui est bien reçu", Again: true,
 			Text: []string{"La clinique termine l’inscription. Nous vous écrirons dès que le rendez-vous est confirmé\u00a0: attendez ce message avant de vous déplacer."},
@@ -103,7 +117,7 @@ var sayings = map[engine.Lang]map[engine.AnswerKind]say{
 			Text:  []string{"The clinic offers it to you. Other people may have received the same offer: the first to say yes gets the appointment."},
 			Ask:   true,
 		},
-		engine.AnsBooked: {Title: "Your appointment is confirmed", Text: []string{"It is in the clinic’s schedule. See you soon!"}},
+		engine.AnsBooked: {Title: "Your appointment is confirmed", Text: []string{"It is in the clinic’s schedule. See you soon!"}, File: true},
 		engine.AnsFinalising: {
 			Title: "We have your yes", Again: true,
 			Text: []string{"The clinic is finishing the booking. We will write to you as soon as it is confirmed: wait for that message before you travel."},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"relais/engine"
 	"relais/engine/health"
 	"relais/transport/carrier"
+	"relais/transport/mail"
 	"relais/transport/twilio"
 )
 
@@ -21,7 +23,13 @@ func (p *program) openChannels(opt *actors.Options) error {
 		engine.SMS: notConfigured{}, engine.Voice: notConfigured{}, engine.EmailMail: notConfigured{},
 	}
 	opt.Caller = notConfigured{}
-	opt.Invite = func(engine.BookingID, engine.Clinic, engine.Lang, time.Time, time.Time) []byte { return nil }
+	organizer := "relais@localhost"
+	if u, err := url.Parse(p.cfg.PublicURL); err == nil && u.Hostname() != "" {
+		organizer = "relais@" + u.Hostname()
+	}
+	opt.Invite = func(b engine.BookingID, c engine.Clinic, l engine.Lang, start, end time.Time) []byte {
+		return mail.CalendarFile(organizer, b, c, l, start, end) // of a page; without mail
+	}
 	accounts, err := p.openTwilio()
 	if err != nil {
 		return err
