@@ -40,6 +40,7 @@ type winnerState struct {
 	Winner string // who claimed it in Relais; "" nobody
 	Has    string // who has it in the record system; "" nobody, elsewhere somebody who called
 	Over   bool   // withdrawn
+	Lost   bool   // the winner was told that the record system refused: it gives the slot to somebody who called
 }
 
 const elsewhere = "elsewhere"
@@ -68,13 +69,17 @@ func winnerNext(s winnerState, in winnerInput, out engine.AnswerKind) []winnerSt
 		case elsewhere:
 			return when(s.Has == elsewhere, s)
 		}
-		return when(mine && s.Has != elsewhere, booked)
+		return when(mine && !s.Lost && s.Has != elsewhere, booked)
 	case doPhone:
 		switch {
 		case out == outOK:
-			return when(s.Has == "", winnerState{Winner: s.Winner, Has: elsewhere, Over: s.Over})
-		case s.Has == "" && s.Winner != "": // Relais wrote its booking just before
-			return []winnerState{{Winner: s.Winner, Has: s.Winner, Over: s.Over}}
+			called := s
+			called.Has = elsewhere
+			return when(s.Has == "", called)
+		case s.Has == "" && s.Winner != "" && !s.Lost: // Relais wrote its booking just before
+			written := s
+			written.Has = s.Winner
+			return []winnerState{written}
 		}
 		return when(s.Has != "", s)
 	case doWithdraw:
@@ -98,11 +103,13 @@ func winnerNext(s winnerState, in winnerInput, out engine.AnswerKind) []winnerSt
 	claims := in.Do == doClaim && claimable
 	switch string(out) {
 	case string(engine.AnsBooked):
-		return when((mine || claims) && s.Has != elsewhere && (s.Has == "" || s.Has == in.Who), booked)
+		return when((mine || claims) && !s.Lost && (s.Has == "" || s.Has == in.Who), booked)
 	case string(engine.AnsFinalising):
 		return when(mine || claims, claimed)
 	case string(engine.AnsRefused): // also at once, when the record system answers while the page waits
-		return when((mine || claims) && s.Has == elsewhere, claimed)
+		// The claim is one moment and the refusal a later one, so others may have been told "taken" before the call.
+		claimed.Lost = true
+		return when(claims || mine && s.Has == elsewhere, claimed)
 	case string(engine.AnsTaken):
 		return when(!mine && (s.Winner != "" || s.Has == elsewhere), s)
 	case string(engine.AnsWithdrawn): // the slot, or this person's offer because they have another slot
@@ -189,6 +196,12 @@ func TestOneWinnerModel(t *testing.T) {
 		}},
 		"booked by telephone, the winner is told": {true, []step{
 			{0, 1, doPhone, "", outOK}, {2, 3, doClaim, "a", engine.AnsFinalising}, {4, 5, doRead, "a", engine.AnsRefused}, {9, 9, doFinal, elsewhere, outOK},
+		}},
+		"claimed, lost to a call, and others were told before": {true, []step{
+			{0, 9, doClaim, "a", engine.AnsRefused}, {1, 3, doRead, "b", engine.AnsTaken}, {4, 5, doPhone, "", outOK}, {10, 10, doFinal, elsewhere, outOK},
+		}},
+		"refused although nobody called": {false, []step{
+			{0, 9, doClaim, "a", engine.AnsRefused}, {10, 10, doFinal, "", outOK},
 		}},
 		"an answer that nothing was recorded, and it was": {false, []step{
 			{0, 1, doClaim, "a", outNo}, {9, 9, doFinal, "a", outOK},
