@@ -114,7 +114,7 @@ func (run winnerRun) play(t *testing.T) *winnerWorld {
 	slots := min(1600, max(24, run.kills*3/2))
 	w := &winnerWorld{
 		chaosWorld: newChaosWorld(t, chaosRun{
-			seed: run.seed, slots: slots, size: winnerSize, within: time.Minute, voiceAfter: 2 * time.Hour, second: 20 * time.Millisecond,
+			seed: run.seed, slots: slots, size: winnerSize, within: time.Minute, voiceAfter: 2 * time.Hour, second: 20 * time.Millisecond, rounds: 1,
 		}),
 		run: run, seen: map[string]bool{}, answers: map[engine.AnswerKind]int{}, over: make(chan struct{}),
 		http: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}},
