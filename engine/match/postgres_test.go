@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,8 +17,9 @@ import (
 	"relais/storage/pgtest"
 )
 
-// entriesTable is the waitlist as one would keep it in PostgreSQL, with an index that holds the order
-// and one that holds the distance, both within a specialty.
+// entriesTable is the waitlist as one would keep it in PostgreSQL, with an index that holds the order and
+// all that is asked, so that the table need not be looked at, and one that holds the distance, both within a
+// specialty.
 const entriesTable = `
 CREATE EXTENSION IF NOT EXISTS btree_gist;
 CREATE TABLE entry (
@@ -26,10 +28,11 @@ CREATE TABLE entry (
 	notice_s bigint NOT NULL, current_s bigint);`
 
 const entriesIndexes = `
-CREATE INDEX entry_rank ON entry (specialty, class, lost DESC, since, id);
+CREATE INDEX entry_rank ON entry (specialty, class, lost DESC, since, id)
+	INCLUDE (days, from_minute, until_minute, notice_s, current_s, home, radius);
 CREATE INDEX entry_reach ON entry USING gist (specialty, reach) WHERE home IS NOT NULL;
 CREATE INDEX entry_anywhere ON entry (specialty, class, lost DESC, since, id) WHERE home IS NULL;
-ANALYZE entry;`
+VACUUM ANALYZE entry;`
 
 // The conditions of match, for one window an entry; the distance by the haversine formula.
 const fitsSQL = ` AND days & $2 <> 0 AND from_minute <= $3 AND $4 <= until_minute AND notice_s <= $5
@@ -87,7 +90,9 @@ func loadEntries(b *testing.B, conn *pgx.Conn, list []engine.Entry) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	exec(entriesIndexes)
+	for _, sql := range strings.Split(entriesIndexes, ";") { // VACUUM stands alone
+		exec(sql)
+	}
 }
 
 // BenchmarkPostgres asks PostgreSQL and the index the same questions about the same million entries,
@@ -108,12 +113,17 @@ func BenchmarkPostgres(b *testing.B) {
 		x.Put(e, 0)
 	}
 	for name, sql := range plans {
-		b.Run(name, func(b *testing.B) { comparePlan(b, conn, x, sql) })
+		b.Run(name, func(b *testing.B) { comparePlan(b, conn, x, sql, somewhere) })
+		b.Run(name+"/freed", func(b *testing.B) { comparePlan(b, conn, x, sql, freed) })
 	}
 }
 
+// repeats is how often each question is asked; the quickest answer of each side counts, so that what is
+// compared is the two and not the neighbours of the machine. Both then have the question's data at hand.
+const repeats = 5
+
 // comparePlan asks both the same questions by turns; the answers must be the same.
-func comparePlan(b *testing.B, conn *pgx.Conn, x *match.Index, sql string) {
+func comparePlan(b *testing.B, conn *pgx.Conn, x *match.Index, sql string, draw func(*rand.Rand) (engine.Slot, engine.Point)) {
 	b.Helper()
 	rnd := rand.New(rand.NewPCG(3, 4))
 	var ours, theirs []time.Duration
@@ -121,26 +131,30 @@ func comparePlan(b *testing.B, conn *pgx.Conn, x *match.Index, sql string) {
 	for b.Loop() {
 		q := query
 		q.Limit = 50
-		q.Slot, q.Place = somewhere(rnd)
-		at := time.Now() //nolint:forbidigo // a benchmark measures real time
-		dst = x.Rank(dst[:0], q)
-		ours = append(ours, time.Since(at)) //nolint:forbidigo // as above
+		q.Slot, q.Place = draw(rnd)
 		lead, day := q.Slot.Start.Sub(q.Now), q.Slot.Start.In(q.Zone)
 		minutes := day.Hour()*60 + day.Minute()
-		at = time.Now() //nolint:forbidigo // as above
-		rows, err := conn.Query(b.Context(), sql, string(q.Slot.Specialty), 1<<day.Weekday(), minutes,
-			minutes+int(q.Slot.End.Sub(q.Slot.Start)/time.Minute), int64(lead/time.Second), q.Slot.Start.Unix(), q.Place.Lat, q.Place.Lon)
-		if err != nil {
-			b.Fatal(err)
+		least, leastTheirs := time.Hour, time.Hour
+		for range repeats {
+			at := time.Now() //nolint:forbidigo // a benchmark measures real time
+			dst = x.Rank(dst[:0], q)
+			least = min(least, time.Since(at)) //nolint:forbidigo // as above
+			at = time.Now()                    //nolint:forbidigo // as above
+			rows, err := conn.Query(b.Context(), sql, string(q.Slot.Specialty), 1<<day.Weekday(), minutes,
+				minutes+int(q.Slot.End.Sub(q.Slot.Start)/time.Minute), int64(lead/time.Second), q.Slot.Start.Unix(), q.Place.Lat, q.Place.Lon)
+			if err != nil {
+				b.Fatal(err)
+			}
+			ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+			leastTheirs = min(leastTheirs, time.Since(at)) //nolint:forbidigo // as above
+			if err != nil {
+				b.Fatal(err)
+			}
+			if !slices.EqualFunc(dst, ids, func(c engine.Candidate, id string) bool { return string(c.Entry) == id }) {
+				b.Fatalf("PostgreSQL gives other people: %d and %d", len(ids), len(dst))
+			}
 		}
-		ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
-		theirs = append(theirs, time.Since(at)) //nolint:forbidigo // as above
-		if err != nil {
-			b.Fatal(err)
-		}
-		if !slices.EqualFunc(dst, ids, func(c engine.Candidate, id string) bool { return string(c.Entry) == id }) {
-			b.Fatalf("PostgreSQL gives other people: %d and %d", len(ids), len(dst))
-		}
+		ours, theirs = append(ours, least), append(theirs, leastTheirs)
 	}
 	slices.Sort(ours)
 	slices.Sort(theirs)

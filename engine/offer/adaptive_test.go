@@ -25,8 +25,8 @@ func TestGoldenFirstWaves(t *testing.T) {
 	t.Parallel()
 	accepts := []float64{.05, .10, .25}
 	for tau, want := range map[float64][]int{
-		15: {27, 17, 8}, 30: {20, 12, 5}, 60: {12, 7, 3}, 120: {7, 4, 2},
-		240: {4, 2, 1}, 480: {3, 2, 1}, 24 * 60: {3, 2, 1}, 72 * 60: {3, 2, 1},
+		15: {22, 14, 7}, 30: {16, 10, 4}, 60: {10, 6, 3}, 120: {6, 3, 1},
+		240: {3, 2, 1}, 480: {2, 1, 1}, 24 * 60: {2, 1, 1}, 72 * 60: {2, 1, 1},
 	} {
 		t.Run(fmt.Sprint(tau), func(t *testing.T) {
 			t.Parallel()
@@ -44,7 +44,7 @@ func TestGoldenFirstWaves(t *testing.T) {
 // A clinic that says how its people answer gets the sizes that go with it, within reason.
 func TestTheClinicsOwnAcceptance(t *testing.T) {
 	t.Parallel()
-	for accept, want := range map[float64]int{0: 7, .05: 12, .10: 7, .25: 3, .5: 2, 1: 2} {
+	for accept, want := range map[float64]int{0: 6, .05: 10, .10: 6, .25: 3, .5: 1, 1: 1} {
 		p := allDay(engine.Adaptive)
 		p.Accept = accept
 		v := View{Now: start, Deadline: after(60), Eligible: list(60, engine.SMS)}
@@ -297,23 +297,23 @@ func TestNoReminderWhenItIsTooLate(t *testing.T) {
 	}
 }
 
-// Whoever would more likely than not answer too late is passed over while there are quicker ones, and has
+// Whoever would more likely answer too late by far is passed over while there are quicker ones, and has
 // their turn when there are not.
 func TestQuickOnesFirst(t *testing.T) {
 	t.Parallel()
 	eligible := append([]engine.Candidate{{Entry: "mail", Channel: engine.EmailMail}}, list(40, engine.SMS)...)
-	v := View{Now: start, Deadline: after(30), Eligible: eligible}
+	v := View{Now: start, Deadline: after(20), Eligible: eligible}
 	p := allDay(engine.Adaptive)
 	if d := Decide(v, p); d.Chosen(eligible)[0].Entry != "e0" || !reflect.DeepEqual(d.Slow, []int{0}) {
-		t.Errorf("half an hour, many texts: %+v", d)
+		t.Errorf("twenty minutes, many texts: %+v", d)
 	}
 	v.Eligible = eligible[:4]
 	if d := Decide(v, p); d.Ask != 4 || d.Slow != nil {
-		t.Errorf("half an hour, few texts: %+v", d)
+		t.Errorf("twenty minutes, few texts: %+v", d)
 	}
-	v.Deadline, v.Eligible = after(60), eligible
+	v.Deadline, v.Eligible = after(30), eligible
 	if d := Decide(v, p); d.Chosen(eligible)[0].Entry != "mail" {
-		t.Errorf("an hour: %+v", d)
+		t.Errorf("half an hour: %+v", d)
 	}
 }
 

@@ -209,6 +209,14 @@ func (g *play) candidates() []engine.Candidate {
 		return nil
 	}
 	limit := max(mostCandidates, g.policy.Size)
+	first := slices.Index(g.asked, false)
+	if first < 0 {
+		return nil
+	}
+	if !slices.Contains(g.asked[first:], true) { // nobody was passed over: they stand next to each other
+		rest := g.crowd.candidates[first:]
+		return rest[:min(limit, len(rest))]
+	}
 	g.ranked = g.ranked[:0]
 	for i, asked := range g.asked {
 		if len(g.ranked) == limit {

@@ -13,8 +13,10 @@ func Evidence(before, after State, now time.Time, p engine.Policy, zone *time.Lo
 	if !alive(before) || alive(after) {
 		return offer.Evidence{}, false
 	}
-	var shown []offer.Shown
-	for i, o := range after.Offers {
+	yeses := agreed(after)
+	shown := make([]offer.Shown, 0, len(after.Offers))
+	for i := range after.Offers {
+		o := &after.Offers[i]
 		was := Pending
 		if i < len(before.Offers) {
 			was = before.Offers[i].Status
@@ -22,7 +24,15 @@ func Evidence(before, after State, now time.Time, p engine.Policy, zone *time.Lo
 		if o.Wave == 0 || was == Ended || was == Unreached { // asked by the desk, taken back, or never reached
 			continue
 		}
-		until := decided(after, o, now)
+		until := now
+		if after.Deadline.Before(until) {
+			until = after.Deadline
+		}
+		for _, yes := range yeses { // an answer ceased to count with the first yes after the offer
+			if !yes.Before(o.At) && yes.Before(until) {
+				until = yes
+			}
+		}
 		s := offer.Shown{At: o.At, Channel: o.Channel, Until: until}
 		if !o.Replied.IsZero() && !o.Replied.After(until) {
 			s.Until, s.Yes = o.Replied, o.Status == Won || o.Status == Refused
@@ -45,17 +55,13 @@ func alive(s State) bool {
 	return false
 }
 
-// decided is when an offer's answer ceased to count: with the first yes after it, or with the opening.
-func decided(s State, o Offer, now time.Time) time.Time {
-	until := now
-	if s.Deadline.Before(until) {
-		until = s.Deadline
-	}
-	for _, other := range s.Offers {
-		yes := other.Status == Won || other.Status == Refused
-		if yes && !other.Replied.Before(o.At) && other.Replied.Before(until) {
-			until = other.Replied
+// agreed are the times of the yeses that counted: few, whatever the number of offers.
+func agreed(s State) []time.Time {
+	var yeses []time.Time
+	for i := range s.Offers {
+		if o := &s.Offers[i]; o.Status == Won || o.Status == Refused {
+			yeses = append(yeses, o.Replied)
 		}
 	}
-	return until
+	return yeses
 }

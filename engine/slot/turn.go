@@ -241,16 +241,18 @@ func (t *turn) review(in Tick) {
 func (t *turn) unasked(candidates []engine.Candidate) []engine.Candidate {
 	var seen sieve
 	for _, p := range t.Asked {
-		seen.add(string(p))
+		seen.add(patients, string(p))
 	}
-	for _, o := range t.Offers {
-		seen.add(string(o.Patient))
-		seen.add(string(o.Entry))
+	for i := range t.Offers {
+		o := &t.Offers[i]
+		seen.add(patients, string(o.Patient))
+		seen.add(entries, string(o.Entry))
 	}
 	fresh := candidates
 	shared := true // with the caller
-	for i, c := range candidates {
-		patient, entry := seen.add(string(c.Patient)), seen.add(string(c.Entry))
+	for i := range candidates {
+		c := &candidates[i]
+		patient, entry := seen.add(patients, string(c.Patient)), seen.add(entries, string(c.Entry))
 		before := fresh
 		if shared {
 			before = candidates[:i]
@@ -262,14 +264,14 @@ func (t *turn) unasked(candidates []engine.Candidate) []engine.Candidate {
 			continue
 		}
 		if !shared {
-			fresh = append(fresh, c)
+			fresh = append(fresh, *c)
 		}
 	}
 	return fresh
 }
 
 // known reports whether a candidate was asked for this slot, or stands among those before.
-func (t *turn) known(c engine.Candidate, before []engine.Candidate) bool {
+func (t *turn) known(c *engine.Candidate, before []engine.Candidate) bool {
 	return slices.Contains(t.Asked, c.Patient) ||
 		slices.ContainsFunc(t.Offers, func(o Offer) bool { return o.Patient == c.Patient || o.Entry == c.Entry }) ||
 		slices.ContainsFunc(before, func(o engine.Candidate) bool { return o.Patient == c.Patient || o.Entry == c.Entry })
@@ -279,9 +281,15 @@ func (t *turn) known(c engine.Candidate, before []engine.Candidate) bool {
 // its own, which counts: a slot looks at a hundred candidates every few minutes.
 type sieve [256]uint64
 
+// What a sieve is told apart by: somebody's entry may have the name of their patient. FNV-1a starts there.
+const (
+	patients uint32 = 2166136261
+	entries  uint32 = patients ^ 0x9e3779b9
+)
+
 // add reports whether the name may have been added before.
-func (s *sieve) add(name string) bool {
-	h := uint32(2166136261) // FNV-1a
+func (s *sieve) add(kind uint32, name string) bool {
+	h := kind
 	for i := range len(name) {
 		h = (h ^ uint32(name[i])) * 16777619
 	}
@@ -297,7 +305,8 @@ func (t *turn) view(eligible []engine.Candidate) offer.View {
 		Now: t.now, Deadline: t.Deadline, Zone: t.zone, Last: t.WaveAt, Reminded: t.Reminded,
 		Eligible: eligible, Forward: t.Forward, Sent: make([]offer.Sent, 0, len(t.Offers)),
 	}
-	for _, o := range t.Offers {
+	for i := range t.Offers {
+		o := &t.Offers[i]
 		v.Sent = append(v.Sent, offer.Sent{
 			At: o.At, Channel: o.Channel,
 			Declined: o.Status == Declined || o.Status == Unreached,
