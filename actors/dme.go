@@ -24,6 +24,7 @@ type dmeActor struct {
 	c        *clinic
 	mirror   *schedule.Mirror
 	versions map[string]uint64 // of the mirror's records in the store
+	came     attendances
 	sync     syncRecord
 	syncVer  uint64
 	cursor   string
@@ -82,6 +83,7 @@ type (
 	dmeLoaded struct {
 		facts    []schedule.Fact
 		versions map[string]uint64
+		came     attendances
 		sync     syncRecord
 		syncVer  uint64
 		err      error
@@ -177,6 +179,9 @@ func (a *dmeActor) load(c *system.Context, again bool) {
 		if err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return l, err
 		}
+		if l.came, err = a.r.attendances(ctx, a.c.ID); err != nil {
+			return l, err
+		}
 		err = a.r.scan(ctx, a.c.ID, storage.KindSchedule, func(rec storage.Record) error {
 			f := schedule.Fact{Key: rec.Key.ID}
 			l.facts = append(l.facts, f)
@@ -203,6 +208,7 @@ func (a *dmeActor) loaded(c *system.Context, m dmeLoaded) {
 	first := a.mirror == nil
 	a.mirror = schedule.New()
 	a.mirror.Load(m.facts...)
+	a.came = m.came
 	a.versions, a.sync, a.syncVer = m.versions, m.sync, m.syncVer
 	if a.sync.Chains == nil {
 		a.sync.Chains = map[string]chainLink{}

@@ -111,6 +111,9 @@ func (a *dmeActor) batches(facts []schedule.Fact, orders []order) (batches []sto
 			a.versions[f.Key]++
 		}
 		b.Puts = append(b.Puts, p)
+		if f.Appointment != nil {
+			b.Puts = append(b.Puts, a.came.put(a.c.ID, *f.Appointment)...)
+		}
 	}
 	return append(batches, b)
 }

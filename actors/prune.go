@@ -61,14 +61,14 @@ func (r *Relais) prune(ctx context.Context, c *clinic, until time.Time) (pruned 
 	for _, o := range orders {
 		busy[o.Slot], busy[o.Offer.Slot()], busy[o.Parent] = true, true, true
 	}
-	var past []storage.Record
+	var past []pastSlot
 	err = r.scan(ctx, c.ID, storage.KindSlot, func(rec storage.Record) error {
 		var s slot.State
 		if err := json.Unmarshal(rec.Data, &s); err != nil {
 			return err
 		}
 		if !unfinished(s) && s.Slot.End.Before(until) && !busy[s.Slot.ID] {
-			past = append(past, storage.Record{Key: rec.Key, Version: rec.Version})
+			past = append(past, pastSlot{storage.Record{Key: rec.Key, Version: rec.Version}, s.Booking})
 		}
 		return nil
 	})
@@ -108,7 +108,14 @@ func (r *Relais) pruneReplies(ctx context.Context, c engine.ClinicID, until time
 	return err
 }
 
-func (r *Relais) pruneSlot(ctx context.Context, c *clinic, rec storage.Record) error {
+// pastSlot is a slot to let go of.
+type pastSlot struct {
+	storage.Record
+
+	booking engine.BookingID
+}
+
+func (r *Relais) pruneSlot(ctx context.Context, c *clinic, rec pastSlot) error {
 	id := engine.SlotID(rec.Key.ID)
 	of := rec.Key.ID + "."
 	for {
@@ -137,6 +144,14 @@ func (r *Relais) pruneSlot(ctx context.Context, c *clinic, rec storage.Record) e
 		}
 	}
 	b := storage.Batch{Puts: []storage.Put{{Key: rec.Key, Expect: rec.Version, Delete: true}}}
+	if rec.booking != "" {
+		came, err := r.store.Get(ctx, attendedKey(c.ID, rec.booking))
+		if err == nil {
+			b.Puts = append(b.Puts, storage.Put{Key: came.Key, Expect: came.Version, Delete: true})
+		} else if !errors.Is(err, storage.ErrNotFound) {
+			return err
+		}
+	}
 	if err := r.store.Commit(ctx, b); err != nil {
 		return err
 	}

@@ -60,6 +60,7 @@ type Relais struct {
 	next   sync.Map // engine.SlotID -> engine.SlotID, of chains: a slot, and the one that its winner gave up
 
 	commits, looks, wholes, writes, sends, asks system.Pool
+	reports                                     chan struct{} // one for each report that is being made
 }
 
 // The bounds of work outside the actors.
@@ -81,6 +82,7 @@ func New(opt Options) (*Relais, error) {
 	r := &Relais{
 		opt: opt, sys: sys, waitlist: newWaitlist(), replies: newReplies(), optOuts: ledger{words: map[string]optOutRecord{}},
 		began: time.Now().UTC(), epoch: rand.Text(), hall: newHall(),
+		reports: make(chan struct{}, mostReports),
 		commits: sys.NewPool(commitWorkers, commitWaiting),
 		looks:   sys.NewPool(1, 1),
 		wholes:  sys.NewPool(1, 1),

@@ -135,12 +135,13 @@ func (r *Relais) Fairness(ctx context.Context, id engine.ClinicID, from, to time
 	if keep := r.opt.Retention; keep > 0 {
 		v.Kept = int(math.Ceil(keep.Hours() / 24))
 	}
-	v.Report = review.Fair(r.waitlist.subjects(c, states, begin, end, now))
+	v.Report = review.Fair(r.waitlist.subjects(c, states, begin, end, now, ""))
 	return v, nil
 }
 
-// subjects are the people who wait and those who were asked, without their names.
-func (w *waitlist) subjects(c *clinic, states []slot.State, from, until, now time.Time) []review.Subject {
+// subjects are the people who wait, for a specialty unless that is "", and those who were asked, without their
+// names.
+func (w *waitlist) subjects(c *clinic, states []slot.State, from, until, now time.Time, specialty engine.Specialty) []review.Subject {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var list []review.Subject
@@ -158,7 +159,7 @@ func (w *waitlist) subjects(c *clinic, states []slot.State, from, until, now tim
 		}
 	}
 	for _, id := range w.clinics[c.ID] {
-		if e := w.entries[id].value; e.Status == engine.Waiting {
+		if e := w.entries[id].value; e.Status == engine.Waiting && (specialty == "" || e.Specialty == specialty) {
 			list = append(list, w.subject(c, id, e.Patient, "", now))
 		}
 	}

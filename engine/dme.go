@@ -41,10 +41,21 @@ type AppointmentFact struct {
 	Booking BookingID `json:"booking,omitempty"` // our own identifier when we wrote it
 	Start   time.Time `json:"start,omitzero"`
 	End     time.Time `json:"end,omitzero"`
+	// Came is whether the patient came, where the record system says so.
+	Came Attendance `json:"came,omitempty"`
 	// Seen is when it came onto a slot that was known before, by our clock; the mirror sets it. Zero:
 	// it may have been made long before it was seen.
 	Seen time.Time `json:"seen,omitzero"`
 }
+
+// Attendance is whether a patient came to an appointment.
+type Attendance string
+
+// The values of Attendance; "" is not known, or not yet.
+const (
+	Attended Attendance = "came"
+	Missed   Attendance = "missed"
+)
 
 // Observation is what one look at the record system showed.
 type Observation struct {

@@ -37,7 +37,7 @@ type model struct {
 // the simulation's assumptions.
 var standard = model{
 	value: 1, late: .15, cost: .005, delay: .01 / 60,
-	turn: 1. / 20, damping: .85, prior: 4, ahead: 120, ceiling: 4,
+	turn: 1. / 23, damping: .85, prior: 2.5, ahead: 120, ceiling: 4,
 	accept: .10, quick: .4, slow: .3,
 	sms: curve{15, 1.4}, voice: curve{4, 1.8}, mail: curve{47, 2.67},
 }

@@ -383,6 +383,6 @@ func sameSlot(a, b engine.SlotFact) bool {
 }
 
 func sameAppointment(a, b engine.AppointmentFact) bool {
-	return a.Version == b.Version && a.Live == b.Live && a.Gone == b.Gone && a.Patient == b.Patient &&
+	return a.Version == b.Version && a.Live == b.Live && a.Gone == b.Gone && a.Came == b.Came && a.Patient == b.Patient &&
 		a.Booking == b.Booking && a.Start.Equal(b.Start) && a.End.Equal(b.End) && slices.Equal(a.Slots, b.Slots)
 }

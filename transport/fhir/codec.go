@@ -266,6 +266,17 @@ func (c *Client) live(status string) bool {
 	return !slices.Contains([]string{"cancelled", "noshow", "entered-in-error", "waitlist"}, status)
 }
 
+// attendance is what a status says of whether the patient came.
+func attendance(status string) engine.Attendance {
+	switch status {
+	case "arrived", "checked-in", "fulfilled":
+		return engine.Attended
+	case "noshow":
+		return engine.Missed
+	}
+	return ""
+}
+
 func (c *Client) appointmentFact(r resource) (engine.AppointmentFact, error) {
 	v, err := viewAppointment(r)
 	if err != nil {
@@ -273,7 +284,7 @@ func (c *Client) appointmentFact(r resource) (engine.AppointmentFact, error) {
 	}
 	f := engine.AppointmentFact{
 		Source: r.source(), Version: r.Meta.VersionID, Live: c.live(v.Status),
-		Gone:  v.Status == "entered-in-error",
+		Gone:  v.Status == "entered-in-error", Came: attendance(v.Status),
 		Start: instant(v.Start), End: instant(v.End),
 	}
 	for _, s := range v.Slot {

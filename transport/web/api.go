@@ -171,6 +171,7 @@ func newAPI(s *Server, mux *http.ServeMux) (*huma.OpenAPI, error) {
 	s.tokenCalls(api)
 	s.userCalls(api)
 	s.auditCalls(api)
+	s.insightsCalls(api)
 	return api.OpenAPI(), finishSpec(api.OpenAPI())
 }
 

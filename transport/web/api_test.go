@@ -49,6 +49,8 @@ var routes = []route{
 	{"POST", "/api/v1/clinics/nord/mode", `{"mode":"automatic","revision":2}`, 200},
 	{"GET", "/api/v1/clinics/nord/fairness?from=2026-01-01&to=2026-03-31", "", 200},
 	{"GET", "/api/v1/clinics/nord/fairness.csv", "", 200},
+	{"GET", "/api/v1/clinics/nord/insights?from=2026-01-01&to=2026-03-31&practitioner=roy", "", 200},
+	{"GET", "/api/v1/clinics/nord/insights.csv?from=2026-01-01&to=2026-01-31", "", 200},
 	{"POST", "/api/v1/clinics/nord/hold", `{"hold":true}`, 200},
 	{"POST", "/api/v1/clinics/nord/check", "", 200},
 }

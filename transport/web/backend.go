@@ -49,6 +49,8 @@ type Desk interface {
 	// Fairness reports on the offers made from one day to another, both included; the zero Time is today,
 	// and 90 days in all.
 	Fairness(ctx context.Context, c engine.ClinicID, from, to time.Time) (desk.FairnessView, error)
+	// Insights reports on the openings of a period.
+	Insights(ctx context.Context, c engine.ClinicID, q desk.InsightsQuery) (desk.InsightsView, error)
 	Health(ctx context.Context, c engine.ClinicID) (desk.Health, error)
 	// Sync is Health with what is behind it, for the panel.
 	Sync(ctx context.Context, c engine.ClinicID) (desk.Sync, error)

@@ -103,6 +103,7 @@ func newAsset(name string, body []byte) (*asset, error) {
 // pages are the addresses that the page shows by itself; those after the first line are in ui/src/pages.ts.
 var pages = map[string]bool{
 	"/": true, "/login": true, "/demo": true, "/index.html": true,
+	"/insights": true,
 }
 
 func (p *deskPage) handler(sandbox bool) http.Handler {

@@ -21,7 +21,9 @@ import (
 	"relais/engine"
 	"relais/engine/desk"
 	"relais/engine/health"
+	"relais/engine/insight"
 	"relais/engine/review"
+	"relais/engine/slot"
 	"relais/engine/wording"
 )
 
@@ -274,6 +276,17 @@ func (d *fakeDesk) Fairness(_ context.Context, _ engine.ClinicID, from, to time.
 	return desk.FairnessView{
 		From: from.Format(time.DateOnly), To: to.Format(time.DateOnly),
 		Report: review.Fair([]review.Subject{{Patient: "p", Lang: engine.French, Age: 3, Km: 1, Offers: 1}}),
+	}, d.err
+}
+
+func (d *fakeDesk) Insights(_ context.Context, _ engine.ClinicID, q desk.InsightsQuery) (desk.InsightsView, error) {
+	f := insight.Filter{From: q.From, Until: q.To.AddDate(0, 0, 1), Practitioner: q.Practitioner, Specialty: q.Specialty}
+	return desk.InsightsView{
+		From: q.From.Format(time.DateOnly), To: q.To.Format(time.DateOnly),
+		Report: insight.Look([]slot.State{{
+			Slot:     engine.Slot{Start: q.From.Add(30 * time.Hour), End: q.From.Add(31 * time.Hour), Practitioner: "roy"},
+			OpenedAt: q.From.Add(time.Hour), Phase: slot.Expired,
+		}}, f, insight.Facts{}),
 	}, d.err
 }
 

@@ -25,7 +25,7 @@ type modeRequest struct {
 
 type fairnessQuery struct {
 	ClinicPath
-	From string `query:"from" format:"date" doc:"first day, in the clinic's zone; 90 days before to unless given"`
+	From string `query:"from" format:"date" doc:"first day, in the clinic's zone; unless given, 90 days in all, of insights 28"`
 	To   string `query:"to" format:"date" doc:"last day; today unless given"`
 }
 

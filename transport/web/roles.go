@@ -125,6 +125,8 @@ var needs = map[string]Permission{
 	"setMode":      Steer,
 	"fairness":     Steer,
 	"fairnessFile": Steer,
+	"insights":     Steer,
+	"insightsFile": Steer,
 }
 
 // Access is what the account may do in one clinic.

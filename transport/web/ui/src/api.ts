@@ -10,6 +10,7 @@ import type {
   Enrolment,
   FairnessView,
   Health,
+  InsightsView,
   Me,
   ModeChange,
   ModeState,
@@ -102,6 +103,18 @@ async function twice<T>(send: (key: Record<string, string>) => Promise<T>): Prom
 
 export const at = (clinic: string, rest: string) => `/api/v1/clinics/${encodeURIComponent(clinic)}/${rest}`;
 
+export interface Choice {
+  from: string;
+  to: string;
+  practitioner: string;
+  specialty: string;
+}
+
+const chosen = (c: Choice) => {
+  const q = new URLSearchParams(Object.entries(c).filter(([, value]) => value !== ''));
+  return q.size > 0 ? `?${q}` : '';
+};
+
 const days = (from: string, to: string) => (from && to ? `?from=${from}&to=${to}` : '');
 
 export const api = {
@@ -133,6 +146,8 @@ export const api = {
   setMode: (clinic: string, m: ModeChange) => twice((key) => call<ModeState>('POST', at(clinic, 'mode'), m, key)),
   fairness: (clinic: string, from: string, to: string) => call<FairnessView>('GET', at(clinic, `fairness${days(from, to)}`)),
   fairnessFile: (clinic: string, from: string, to: string) => at(clinic, `fairness.csv${days(from, to)}`),
+  insights: (clinic: string, c: Choice) => call<InsightsView>('GET', at(clinic, `insights${chosen(c)}`)),
+  insightsFile: (clinic: string, c: Choice) => at(clinic, `insights.csv${chosen(c)}`),
   sync: (clinic: string) => call<Sync>('GET', at(clinic, 'sync')),
   hold: (clinic: string, hold: boolean) => call<Health>('POST', at(clinic, 'hold'), { hold }),
   check: (clinic: string) => call<Health>('POST', at(clinic, 'check')),

@@ -20,7 +20,9 @@ export interface Page {
   load: () => Promise<{ default: Component<PageProps> }>;
 }
 
-export const pages: Page[] = [];
+export const pages: Page[] = [
+  { path: '/insights', name: { fr: 'Résultats', en: 'Insights' }, icon: 'pulse', needs: 'steer', load: () => import('./insights/Insights.svelte') },
+];
 
 /** The page at an address; undefined for the desk and for what is not a page of this table. */
 export const pageAt = (path: string): Page | undefined => pages.find((p) => p.path === path);

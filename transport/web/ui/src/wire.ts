@@ -57,4 +57,5 @@ export type ModeState = Schemas['ModeState'];
 export type ModeChange = Schemas['ModeChange'];
 export type FairnessView = Schemas['FairnessView'];
 export type FairnessGroup = Schemas['Group'];
+export type InsightsView = Schemas['InsightsView'];
 export type Problem = Schemas['Problem'];
