@@ -279,7 +279,10 @@ func (d *fakeDesk) Fairness(_ context.Context, _ engine.ClinicID, from, to time.
 	}, d.err
 }
 
-func (d *fakeDesk) Insights(_ context.Context, _ engine.ClinicID, q desk.InsightsQuery) (desk.InsightsView, error) {
+func (d *fakeDesk) Insights(_ context.Context, id engine.ClinicID, q desk.InsightsQuery) (desk.InsightsView, error) {
+	if id != "nord" {
+		return desk.InsightsView{}, engine.Errorf(engine.NotFound, "there is no such clinic")
+	}
 	f := insight.Filter{From: q.From, Until: q.To.AddDate(0, 0, 1), Practitioner: q.Practitioner, Specialty: q.Specialty}
 	return desk.InsightsView{
 		From: q.From.Format(time.DateOnly), To: q.To.Format(time.DateOnly),

@@ -12,7 +12,7 @@ import (
 )
 
 type insightsQuery struct {
-	fairnessQuery
+	Period
 
 	Practitioner string `query:"practitioner" maxLength:"64" doc:"only openings of this one"`
 	Specialty    string `query:"specialty" maxLength:"64" doc:"only openings of this one"`

@@ -23,14 +23,16 @@ type modeRequest struct {
 	Body desk.ModeChange
 }
 
-type fairnessQuery struct {
+// Period is a clinic and the days from one to another. It is exported because huma fills what embeds it.
+type Period struct {
 	ClinicPath
+
 	From string `query:"from" format:"date" doc:"first day, in the clinic's zone; unless given, 90 days in all, of insights 28"`
 	To   string `query:"to" format:"date" doc:"last day; today unless given"`
 }
 
 // period reads the days; the zero Time is one that was not given.
-func (q *fairnessQuery) period() (from, to time.Time, err error) {
+func (q *Period) period() (from, to time.Time, err error) {
 	for _, day := range []struct {
 		name, text string
 		is         *time.Time
@@ -65,7 +67,7 @@ func (s *Server) modeCalls(api huma.API) {
 		return answer(s.cfg.Desk.SetMode(ctx, q.id(), callerOf(ctx).ID, q.Key, q.Body))
 	})
 
-	report := func(ctx context.Context, q *fairnessQuery) (desk.FairnessView, error) {
+	report := func(ctx context.Context, q *Period) (desk.FairnessView, error) {
 		from, to, err := q.period()
 		if err != nil {
 			return desk.FairnessView{}, err
@@ -74,13 +76,13 @@ func (s *Server) modeCalls(api huma.API) {
 	}
 	fair := operation(http.MethodGet, "/clinics/{clinic}/fairness", "fairness", "Offers and bookings by group",
 		"By language, age and distance, without names. Groups of fewer than 5 people are joined.")
-	register(s, api, fair, func(ctx context.Context, q *fairnessQuery) (*reply[desk.FairnessView], error) {
+	register(s, api, fair, func(ctx context.Context, q *Period) (*reply[desk.FairnessView], error) {
 		return answer(report(ctx, q))
 	})
 
 	file := operation(http.MethodGet, "/clinics/{clinic}/fairness.csv", "fairnessFile", "The same as a file", "Comma-separated values, as RFC 4180 has them.")
 	file.Responses["200"] = &huma.Response{Description: "The report", Content: map[string]*huma.MediaType{"text/csv": {Schema: &huma.Schema{Type: "string"}}}}
-	register(s, api, file, func(ctx context.Context, q *fairnessQuery) (*csvFile, error) {
+	register(s, api, file, func(ctx context.Context, q *Period) (*csvFile, error) {
 		v, err := report(ctx, q)
 		if err != nil {
 			return nil, err
