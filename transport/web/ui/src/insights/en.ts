@@ -45,7 +45,7 @@ export const en: Insights = {
   lateAll: (k: number) => `${k} in all`,
   addresses: 'numbers and addresses',
   none: '–',
-  minutesShort: (m: number) => (m < 120 ? `${Math.round(m)}\u00a0min` : `${(m / 60).toLocaleString('en-CA', { maximumFractionDigits: 1 })}\u00a0h`),
+  minutesShort: (m: number) => (m < 1 ? 'less than 1\u00a0min' : m < 120 ? `${Math.round(m)}\u00a0min` : `${(m / 60).toLocaleString('en-CA', { maximumFractionDigits: 1 })}\u00a0h`),
   hours: (m: number) => (m < 60 ? `${m}\u00a0min` : `${(m / 60).toLocaleString('en-CA', { maximumFractionDigits: 1 })}\u00a0h`),
   dayCount: (d: number) => `${d.toLocaleString('en-CA', { maximumFractionDigits: 1 })}\u00a0${d === 1 ? 'day' : 'days'}`,
   ends: 'What became of the slots',
