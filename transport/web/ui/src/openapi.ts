@@ -448,6 +448,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/clinics/{clinic}/insights": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the openings of a period came to
+         * @description Counts, without names. 28 days unless given; docs/insights.md says how each figure is reckoned.
+         */
+        get: operations["insights"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clinics/{clinic}/insights.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The same as a file
+         * @description Comma-separated values, as RFC 4180 has them: section, item, figure, value.
+         */
+        get: operations["insightsFile"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/clinics/{clinic}/messages": {
         parameters: {
             query?: never;
@@ -1330,6 +1370,12 @@ export interface components {
             wave?: number;
             why?: string;
         };
+        Chain: {
+            /** Format: int64 */
+            depth: number;
+            /** Format: int64 */
+            filled: number;
+        };
         Changed: {
             /** Format: date-time */
             at: string;
@@ -1655,6 +1701,36 @@ export interface components {
             line: number;
             name?: string;
         };
+        InsightsView: {
+            /** @description there was more than could be read in time: the figures are of a part; choose fewer days */
+            cut: boolean;
+            /**
+             * Format: date
+             * @description first day, in the clinic's zone
+             */
+            from: string;
+            /**
+             * Format: int64
+             * @description how many days finished slots are kept after their end; absent: for ever
+             */
+            kept_days?: number;
+            /**
+             * Format: date-time
+             * @description the oldest opening that is still kept; absent: none
+             */
+            oldest?: string;
+            /**
+             * Format: int64
+             * @description openings whose messages could not be read in time, the oldest ones; the figures by channel leave them out
+             */
+            reach_cut?: number;
+            report: components["schemas"]["Report"];
+            /**
+             * Format: date
+             * @description last day
+             */
+            to: string;
+        };
         InvitationLink: {
             /** Format: date-time */
             expires: string;
@@ -1696,6 +1772,19 @@ export interface components {
             id: string;
             name: string;
             role: string;
+        };
+        Lead: {
+            /** Format: int64 */
+            expired: number;
+            /** Format: int64 */
+            filled: number;
+            /**
+             * Format: double
+             * @description median from the opening to the yes
+             */
+            minutes?: number;
+            /** @description 2h, 12h, 48h (less than that) or later */
+            name: string;
         };
         Link: {
             card: components["schemas"]["Card"];
@@ -2237,6 +2326,29 @@ export interface components {
              */
             revision: number;
         };
+        Reach: {
+            /**
+             * Format: int64
+             * @description offers that were answered on it, yes or no
+             */
+            answered: number;
+            channel: string;
+            /**
+             * Format: int64
+             * @description of these, with every message on it failed
+             */
+            failed: number;
+            /**
+             * Format: int64
+             * @description of these, proven to have arrived on it; mail servers say only that they took a message
+             */
+            proven: number;
+            /**
+             * Format: int64
+             * @description offers of which a message was handed to the carrier of this channel
+             */
+            tried: number;
+        };
         Record: {
             born?: string;
             contacts: components["schemas"]["Contact"][];
@@ -2276,6 +2388,123 @@ export interface components {
         RecoveryCodes: {
             /** @description shown this once */
             codes: string[];
+        };
+        Report: {
+            /**
+             * Format: double
+             * @description came / (came + missed)
+             */
+            attend_rate?: number;
+            /**
+             * Format: int64
+             * @description booked at the desk for somebody whom the desk asked
+             */
+            by_hand: number;
+            /**
+             * Format: int64
+             * @description of the slots filled, those of which the record system says that the patient came
+             */
+            came: number;
+            /** @description fills by their place in a chain */
+            chains: components["schemas"]["Chain"][];
+            /**
+             * Format: double
+             * @description by them, together
+             */
+            days_gained: number;
+            /**
+             * Format: double
+             * @description by one of them
+             */
+            days_median?: number;
+            /**
+             * Format: int64
+             * @description taken, blocked, moved or deleted in the record system
+             */
+            elsewhere: number;
+            equity: components["schemas"]["Fairness"];
+            /**
+             * Format: int64
+             * @description ended empty
+             */
+            expired: number;
+            /**
+             * Format: double
+             * @description median from the opening to the yes, of those filled
+             */
+            fill_minutes?: number;
+            /**
+             * Format: double
+             * @description filled / (filled + expired)
+             */
+            fill_rate?: number;
+            /**
+             * Format: int64
+             * @description booked by somebody who was asked
+             */
+            filled: number;
+            /**
+             * Format: int64
+             * @description openings of the period outside shadow mode; of a slot that was opened several times, the last one
+             */
+            freed: number;
+            /**
+             * Format: int64
+             * @description confirmations that came when the slot was gone
+             */
+            late: number;
+            /** Format: double */
+            late_per_fill?: number;
+            /** @description by the time between the opening and the slot */
+            leads: components["schemas"]["Lead"][];
+            /**
+             * Format: int64
+             * @description of care recovered: the lengths of the slots filled, together
+             */
+            minutes: number;
+            /**
+             * Format: int64
+             * @description or did not
+             */
+            missed: number;
+            /**
+             * Format: int64
+             * @description winners who gave up a later appointment
+             */
+            moved: number;
+            /** Format: int64 */
+            offers: number;
+            /**
+             * Format: double
+             * @description offers of openings that ended / filled
+             */
+            offers_per_fill?: number;
+            /**
+             * Format: int64
+             * @description phone numbers and addresses of this clinic's patients whose last word in the period was STOP
+             */
+            opt_outs: number;
+            /**
+             * Format: int64
+             * @description different people who got an offer
+             */
+            people_asked: number;
+            /** @description by channel */
+            reach: components["schemas"]["Reach"][];
+            /** @description the period in days or weeks */
+            steps: components["schemas"]["Step"][];
+            /**
+             * Format: int64
+             * @description of these, not decided yet
+             */
+            underway: number;
+            /** @description steps are weeks that begin on Mondays */
+            weekly: boolean;
+            /**
+             * Format: int64
+             * @description taken back at the desk
+             */
+            withdrawn: number;
         };
         Review: {
             /** Format: int64 */
@@ -2365,6 +2594,24 @@ export interface components {
         SoonerChange: {
             /** @description absent: it is withdrawn */
             consent?: components["schemas"]["Sooner"];
+        };
+        Step: {
+            /**
+             * Format: date
+             * @description the first one, in the clinic's zone
+             */
+            day: string;
+            /** Format: int64 */
+            expired: number;
+            /** Format: int64 */
+            filled: number;
+            /** Format: int64 */
+            freed: number;
+            /**
+             * Format: double
+             * @description median from the opening to the yes
+             */
+            minutes?: number;
         };
         Sync: {
             /** Format: int64 */
@@ -3179,7 +3426,7 @@ export interface operations {
     fairness: {
         parameters: {
             query?: {
-                /** @description first day, in the clinic's zone; 90 days before to unless given */
+                /** @description first day, in the clinic's zone; unless given, 90 days in all, of insights 28 */
                 from?: string;
                 /** @description last day; today unless given */
                 to?: string;
@@ -3216,7 +3463,7 @@ export interface operations {
     fairnessFile: {
         parameters: {
             query?: {
-                /** @description first day, in the clinic's zone; 90 days before to unless given */
+                /** @description first day, in the clinic's zone; unless given, 90 days in all, of insights 28 */
                 from?: string;
                 /** @description last day; today unless given */
                 to?: string;
@@ -3307,6 +3554,90 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Health"];
+                };
+            };
+            /** @description What went wrong, as RFC 9457 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    insights: {
+        parameters: {
+            query?: {
+                /** @description first day, in the clinic's zone; unless given, 90 days in all, of insights 28 */
+                from?: string;
+                /** @description last day; today unless given */
+                to?: string;
+                /** @description only openings of this one */
+                practitioner?: string;
+                /** @description only openings of this one */
+                specialty?: string;
+            };
+            header?: never;
+            path: {
+                /** @description a clinic's identifier */
+                clinic: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InsightsView"];
+                };
+            };
+            /** @description What went wrong, as RFC 9457 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    insightsFile: {
+        parameters: {
+            query?: {
+                /** @description first day, in the clinic's zone; unless given, 90 days in all, of insights 28 */
+                from?: string;
+                /** @description last day; today unless given */
+                to?: string;
+                /** @description only openings of this one */
+                practitioner?: string;
+                /** @description only openings of this one */
+                specialty?: string;
+            };
+            header?: never;
+            path: {
+                /** @description a clinic's identifier */
+                clinic: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The report */
+            200: {
+                headers: {
+                    "Content-Disposition"?: string;
+                    "Content-Type"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
                 };
             };
             /** @description What went wrong, as RFC 9457 */
