@@ -132,6 +132,36 @@ func TestStopOnThePage(t *testing.T) {
 	})
 }
 
+// TestCallingBack: who calls back is led to the offer that waits for their answer, until it is answered.
+func TestCallingBack(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := freed(t, 1, nil)
+		none := func() {
+			t.Helper()
+			if id, err := w.Called(context.Background(), phone("a", 1)); engine.CodeOf(err) != engine.NotFound {
+				t.Errorf("%s %v", id, err)
+			}
+		}
+		none()
+		w.wait(time.Minute)
+		w.want("a1 offer")
+		id, err := w.Called(context.Background(), phone("a", 1))
+		if err != nil || id.Offer() != w.slot("S1").Offers[0].ID {
+			t.Fatalf("%s %v", id, err)
+		}
+		if s, err := w.Script(context.Background(), id, ""); err != nil || s.Prompt == "" || s.Stop == "" {
+			t.Errorf("%+v %v", s, err)
+		}
+		a, err := w.Reply(context.Background(), engine.Reply{ID: "CA1", Attempt: id, Channel: engine.Voice, Intent: engine.Yes})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.answer(a, engine.AnsBooked)
+		w.wait(time.Second)
+		none()
+	})
+}
+
 // TestCalendarFileOfTheWinner: who booked has a file for their calendar on the page, and nobody else has.
 func TestCalendarFileOfTheWinner(t *testing.T) {
 	bubble(t, func(t *testing.T) {

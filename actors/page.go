@@ -37,6 +37,31 @@ func (r *Relais) Script(ctx context.Context, id engine.AttemptID, lang engine.La
 	return engine.Script{}, over
 }
 
+// Called finds the offer that somebody who calls back is about: the newest of their telephone that waits
+// for an answer, named by an attempt on it where there is one.
+func (r *Relais) Called(ctx context.Context, from engine.Phone) (engine.AttemptID, error) {
+	open, _, _ := r.replies.of(from)
+	for _, k := range slices.Backward(open) {
+		s, err := r.offerState(ctx, k.offer)
+		if err != nil {
+			return "", err
+		}
+		if s.Closed || s.Replied {
+			continue
+		}
+		id := engine.AttemptID("")
+		for _, d := range s.Deliveries {
+			if theirs := s.Person.Contacts[d.Contact].Phone == from; about(d.Kind) && (id == "" || theirs) {
+				id = d.ID
+			}
+		}
+		if id != "" {
+			return id, nil
+		}
+	}
+	return "", engine.Errorf(engine.NotFound, "this telephone has no open offer")
+}
+
 // Offer is what a patient's page shows for a token.
 func (r *Relais) Offer(ctx context.Context, token string) (desk.PatientView, error) {
 	c, offer, err := r.byToken(ctx, token)

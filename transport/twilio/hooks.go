@@ -28,6 +28,9 @@ type Backend interface {
 	// Script returns what a call says, in the person's language when lang is ""; engine.NotFound
 	// when the offer is over or unknown.
 	Script(ctx context.Context, a engine.AttemptID, lang engine.Lang) (engine.Script, error)
+	// Called finds the offer that a telephone which calls us back has, as one of its attempts;
+	// engine.NotFound when it has none that is open.
+	Called(ctx context.Context, from engine.Phone) (engine.AttemptID, error)
 	// Heard says that a person on the telephone heard this answer to its end.
 	Heard(ctx context.Context, a engine.AttemptID, k engine.AnswerKind) error
 }
@@ -82,6 +85,7 @@ func Hooks(cfg HooksConfig, b Backend) (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /hooks/twilio/sms", h.timed("sms", h.text))
+	mux.HandleFunc("POST /hooks/twilio/call", h.timed("call", h.called))
 	mux.HandleFunc("POST /hooks/twilio/status/{attempt}", h.timed("status", h.status))
 	mux.HandleFunc("POST /hooks/twilio/amd/{attempt}", h.timed("amd", h.machine))
 	mux.HandleFunc("POST /hooks/twilio/voice/{attempt}", h.timed("voice", h.voice))
@@ -143,6 +147,7 @@ type hook struct {
 	attempt engine.AttemptID
 	form    url.Values
 	again   bool        // the question was repeated already
+	inbound bool        // they call us, so that nothing is proven of the attempt
 	lang    engine.Lang // chosen in this call; "" for the person's own
 	checked string      // the check that it belongs to
 	query   url.Values
@@ -191,7 +196,7 @@ func (h *hooks) signed(next func(context.Context, http.ResponseWriter, hook)) ht
 		query := r.URL.Query()
 		k := hook{
 			account: h.cfg.Accounts[by], attempt: engine.AttemptID(r.PathValue("attempt")), form: form,
-			again: query.Get("again") == "1", checked: r.PathValue("check"), query: query,
+			again: query.Get("again") == "1", inbound: query.Get("in") == "1", checked: r.PathValue("check"), query: query,
 		}
 		if l := engine.Lang(query.Get("lang")); l == engine.French || l == engine.English {
 			k.lang = l

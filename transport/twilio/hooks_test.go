@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -328,6 +329,40 @@ func TestDigits(t *testing.T) {
 		if (len(h.replies) == 1) != (x.intent != "") || len(h.replies) == 1 && h.replies[0].Intent != x.intent {
 			t.Errorf("%s: replies %+v", x.name, h.replies)
 		}
+	}
+}
+
+// TestCalledBack: who calls back the number that called them hears the offer and takes it; nothing is
+// proven of the call or text that they did not answer.
+func TestCalledBack(t *testing.T) {
+	in := url.Values{"CallSid": {"CA9"}, "From": {patient}, "Direction": {"inbound"}}
+	h := newHooks(t)
+	body := h.post("/hooks/twilio/call", in, nil).Body.String()
+	to := regexp.MustCompile(`action="` + public + `([^"]+)"`).FindStringSubmatch(body)
+	if to == nil || !strings.Contains(body, "Bonjour.") {
+		t.Fatal(body)
+	}
+	path := strings.ReplaceAll(to[1], "&amp;", "&")
+	again := h.post(path, url.Values{"CallSid": {"CA9"}, "Digits": {""}}, nil).Body.String()
+	if to = regexp.MustCompile(`action="` + public + `([^"]+)"`).FindStringSubmatch(again); to == nil || !strings.Contains(to[1], "in=1") {
+		t.Fatal(again)
+	}
+	h.post(path, url.Values{"CallSid": {"CA9"}, "Digits": {"1"}}, nil)
+	if len(h.replies) != 1 || h.replies[0].Intent != engine.Yes || h.replies[0].Attempt != attempt || len(h.receipts) != 0 {
+		t.Errorf("replies %+v, receipts %+v", h.replies, h.receipts)
+	}
+	in.Set("From", "+15145550177")
+	if body = h.post("/hooks/twilio/call", in, nil).Body.String(); !strings.Contains(body, "aucune offre") || !strings.Contains(body, "no open offer") {
+		t.Errorf("a stranger hears %s", body)
+	}
+	in.Set("From", "anonymous")
+	if body = h.post("/hooks/twilio/call", in, nil).Body.String(); !strings.Contains(body, "aucune offre") {
+		t.Errorf("who hides their number hears %s", body)
+	}
+	h.broken = true
+	in.Set("From", patient)
+	if body = h.post("/hooks/twilio/call", in, nil).Body.String(); !strings.Contains(body, "Réessayez") {
+		t.Errorf("while the store is down: %s", body)
 	}
 }
 

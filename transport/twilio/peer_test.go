@@ -255,6 +255,8 @@ func TestTwiMLAgainstTwilio(t *testing.T) {
 		{voice + "/dialed", with("DialCallStatus", "busy")},
 		{voice + "/dialed", with("DialCallStatus", "completed")},
 		{"/hooks/twilio/sms", inbound()},
+		{"/hooks/twilio/call", with("From", patient)},
+		{"/hooks/twilio/call", with("From", "+15145550177")},
 		{"/hooks/twilio/check/x/voice", said},
 	} {
 		ours := parse(t, h.post(x.path, x.form, nil).Body.String())

@@ -78,6 +78,18 @@ func (b *backend) Script(_ context.Context, _ engine.AttemptID, lang engine.Lang
 	return s, nil
 }
 
+func (b *backend) Called(_ context.Context, from engine.Phone) (engine.AttemptID, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.broken:
+		return "", engine.Errorf(engine.Unavailable, "down")
+	case from != patient || b.over:
+		return "", engine.Errorf(engine.NotFound, "none")
+	}
+	return attempt, nil
+}
+
 func (b *backend) Heard(_ context.Context, _ engine.AttemptID, k engine.AnswerKind) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -123,6 +123,13 @@ func gone(lang engine.Lang) string {
 	return "Ce rendez-vous n'est plus offert. Votre place sur la liste d'attente est gardée. Au revoir."
 }
 
+func noOffer(lang engine.Lang) string {
+	if lang == engine.English {
+		return "Hello. We have no open offer for this number. To reach your clinic, please call its own number. Goodbye."
+	}
+	return "Bonjour. Nous n'avons aucune offre en cours pour ce numéro. Pour joindre votre clinique, appelez son propre numéro. Au revoir."
+}
+
 func unclear(lang engine.Lang) string {
 	if lang == engine.English {
 		return "Sorry, we did not understand."

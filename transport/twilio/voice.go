@@ -93,7 +93,27 @@ func (h *hooks) voice(ctx context.Context, w http.ResponseWriter, k hook) {
 	if !ok {
 		return
 	}
-	listen(s, h.action(k.attempt, k.lang, false)).send(w)
+	listen(s, h.action(k, false)).send(w)
+}
+
+// called takes the call of somebody who calls back the number that called or texted them: they hear the
+// offer and answer it like in a call of ours.
+func (h *hooks) called(ctx context.Context, w http.ResponseWriter, k hook) {
+	from, ok := h.phone(k.form.Get("From"))
+	if ok {
+		attempt, err := h.backend.Called(ctx, from)
+		switch {
+		case err == nil:
+			k.attempt, k.inbound = attempt, true
+			h.voice(ctx, w, k)
+			return
+		case engine.CodeOf(err) != engine.NotFound:
+			h.failed(ctx, "call", err)
+			response{Says: []saying{speak(engine.French, trouble(engine.French)), speak(engine.English, trouble(engine.English))}, Hangup: &empty{}}.send(w)
+			return
+		}
+	}
+	response{Says: []saying{speak(engine.French, noOffer(engine.French)), speak(engine.English, noOffer(engine.English))}, Hangup: &empty{}}.send(w)
 }
 
 // script fetches the script, or says goodbye when there is none.
@@ -113,15 +133,25 @@ func (h *hooks) script(ctx context.Context, w http.ResponseWriter, k hook) (engi
 }
 
 // action is where a question's answer goes.
-func (h *hooks) action(a engine.AttemptID, lang engine.Lang, again bool) string {
+func (h *hooks) action(k hook, again bool) string {
 	q := url.Values{}
 	if again {
 		q.Set("again", "1")
 	}
-	if lang != "" {
-		q.Set("lang", string(lang))
+	if k.inbound {
+		q.Set("in", "1")
 	}
-	return h.voiceURL(a, "digits", q)
+	if k.lang != "" {
+		q.Set("lang", string(k.lang))
+	}
+	return h.voiceURL(k.attempt, "digits", q)
+}
+
+// reached says that a person heard the prompt of our call.
+func (h *hooks) reached(ctx context.Context, k hook) {
+	if !k.inbound {
+		_ = h.proof(ctx, engine.Receipt{Attempt: k.attempt, Ref: k.form.Get("CallSid"), Status: engine.ReceiptDelivered})
+	}
 }
 
 // voiceURL is a step of a call.
@@ -149,7 +179,7 @@ func (h *hooks) digits(ctx context.Context, w http.ResponseWriter, k hook) {
 		h.turn(ctx, w, k)
 		return
 	case keyPerson:
-		_ = h.proof(ctx, engine.Receipt{Attempt: k.attempt, Ref: sid, Status: engine.ReceiptDelivered})
+		h.reached(ctx, k)
 		h.person(ctx, w, k)
 		return
 	}
@@ -157,7 +187,7 @@ func (h *hooks) digits(ctx context.Context, w http.ResponseWriter, k hook) {
 	lang = cmp.Or(k.lang, lang)
 	if intent == "" {
 		if known&human != 0 {
-			_ = h.proof(ctx, engine.Receipt{Attempt: k.attempt, Ref: sid, Status: engine.ReceiptDelivered})
+			h.reached(ctx, k)
 		}
 		if k.again && known&robot == 0 && recognised(k.form) {
 			h.unread(ctx, w, k, lang, text)
@@ -166,7 +196,7 @@ func (h *hooks) digits(ctx context.Context, w http.ResponseWriter, k hook) {
 		h.repeat(ctx, w, k, text != "")
 		return
 	}
-	_ = h.proof(ctx, engine.Receipt{Attempt: k.attempt, Ref: sid, Status: engine.ReceiptDelivered})
+	h.reached(ctx, k)
 	h.answered(ctx, w, k, engine.Reply{
 		ID: sid, Attempt: k.attempt, Channel: engine.Voice, Intent: intent,
 		Text: text, Lang: lang, At: h.cfg.Now().UTC(),
@@ -176,7 +206,7 @@ func (h *hooks) digits(ctx context.Context, w http.ResponseWriter, k hook) {
 // unread hands on what a person said twice without being understood: it is for the front desk to read.
 func (h *hooks) unread(ctx context.Context, w http.ResponseWriter, k hook, lang engine.Lang, text string) {
 	sid := k.form.Get("CallSid")
-	_ = h.proof(ctx, engine.Receipt{Attempt: k.attempt, Ref: sid, Status: engine.ReceiptDelivered})
+	h.reached(ctx, k)
 	a, err, ok := h.reply(ctx, engine.Reply{
 		ID: sid + ".words", Attempt: k.attempt, Channel: engine.Voice, Intent: engine.Unclear,
 		Text: text, Lang: lang, At: h.cfg.Now().UTC(),
@@ -271,7 +301,7 @@ func (h *hooks) turn(ctx context.Context, w http.ResponseWriter, k hook) {
 	}
 	k.lang = other(s.Lang)
 	if s, ok = h.script(ctx, w, k); ok {
-		listen(s, h.action(k.attempt, k.lang, k.again)).send(w)
+		listen(s, h.action(k, k.again)).send(w)
 	}
 }
 
@@ -329,10 +359,10 @@ func (h *hooks) repeat(ctx context.Context, w http.ResponseWriter, k hook, misun
 		return
 	}
 	if misunderstood {
-		listen(s, h.action(k.attempt, k.lang, true), unclear(s.Lang)).send(w)
+		listen(s, h.action(k, true), unclear(s.Lang)).send(w)
 		return
 	}
-	listen(s, h.action(k.attempt, k.lang, true)).send(w)
+	listen(s, h.action(k, true)).send(w)
 }
 
 // heard reads a gather's result. The intent is "" when nothing usable came; text is then what
