@@ -286,6 +286,7 @@ func (c *checker) clinic(at string, cl *ClinicConfig) {
 	c.policy(at+".policy", &cl.Policy)
 	c.staff(at, cl)
 	c.dme(at, cl)
+	c.webhooks(at+".webhooks", cl.Webhooks)
 }
 
 func (c *checker) policy(at string, p *PolicyConfig) {

@@ -63,6 +63,7 @@ type commands struct {
 	Config   configCommand   `cmd:"" help:"Look at a configuration."`
 	DME      dmeCommand      `cmd:"" name:"dme" help:"Try the connection to a clinic's record system."`
 	Channel  channelCommand  `cmd:"" help:"Look at the channels to patients."`
+	Webhook  webhookCommand  `cmd:"" help:"Try the programs that are told what happens to slots."`
 	Wording  wordingCommand  `cmd:"" help:"List, check and preview what patients are told."`
 	Openapi  openapiCommand  `cmd:"" name:"openapi" help:"Print the OpenAPI 3.1 description of the HTTP API."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
@@ -152,6 +153,17 @@ func help(options kong.HelpOptions, ctx *kong.Context) error {
 		return err
 	}
 	return nil
+}
+
+// configOf reads the file that a flag or RELAIS_CONFIG names.
+func configOf(path string, io *streams, command string) (Config, error) {
+	if path == "" {
+		path = io.env["RELAIS_CONFIG"]
+	}
+	if path == "" {
+		return Config{}, &usageError{fmt.Errorf("%s needs --config FILE; start from deploy/relais.example.yaml", command)}
+	}
+	return LoadConfig(path, io.env, nil)
 }
 
 type serveCommand struct {

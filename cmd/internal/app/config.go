@@ -65,6 +65,7 @@ type ClinicConfig struct {
 	Practitioners []PractitionerConfig `yaml:"practitioners"`
 	Places        []PlaceConfig        `yaml:"places"`
 	DME           DMEConfig            `yaml:"dme"`
+	Webhooks      []WebhookConfig      `yaml:"webhooks"` // programs that are told what happens to slots
 	// Wording is what the clinic says in its own way: topic, language, part.
 	Wording map[string]map[string]map[string]string `yaml:"wording"`
 }

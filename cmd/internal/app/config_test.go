@@ -62,7 +62,7 @@ func TestExampleIsComplete(t *testing.T) {
 	path := filepath.Join("..", "..", "..", "deploy", "relais.example.yaml")
 	env := environment{
 		"TWILIO_AUTH_TOKEN": "t", "SMTP_PASSWORD": "s", "PLATEAU_FHIR_TOKEN": "p",
-		"PLATEAU_HOOK_SECRET": "0123456789abcdef", "ROSEMONT_FHIR_KEY": privateKey(t),
+		"PLATEAU_HOOK_SECRET": "0123456789abcdef", "PLATEAU_WEBHOOK_SECRET": "0123456789abcdef01234567", "ROSEMONT_FHIR_KEY": privateKey(t),
 	}
 	cfg, err := LoadConfig(path, env, nil)
 	if err != nil {

@@ -37,6 +37,7 @@ type metrics struct {
 	notCounted   *prometheus.CounterVec
 	settled      *prometheus.CounterVec
 	lookups      *prometheus.CounterVec
+	webhooksOut  *prometheus.CounterVec
 	duplicates   *prometheus.CounterVec
 	leftLate     *prometheus.CounterVec
 	status       *prometheus.GaugeVec
@@ -99,6 +100,7 @@ func newMetrics() *metrics {
 		missed:       counter("relais_reach_missed_total", "Offers that count for reach and did not reach their person in time.", "channel", "reason"),
 		notCounted:   counter("relais_reach_excluded_total", "Offers that do not count for reach.", "clinic", "why"),
 		settled:      counter("relais_unknown_settled_total", "Messages whose outcome was unknown, by how that ended.", "channel", "end"),
+		webhooksOut:  counter("relais_events_told_total", "Events of slots for programs outside, by what came of telling them.", "clinic", "outcome"),
 		lookups:      counter("relais_lookups_total", "Questions to carriers about messages of which they said nothing.", "channel", "found"),
 		duplicates:   counter("relais_duplicates_total", "Messages that arrived twice.", "channel"),
 		leftLate:     counter("relais_left_late_total", "Messages that left for an offer which had ended.", "channel"),

@@ -86,6 +86,7 @@ type program struct {
 
 	backups   *backups
 	addresses *mail.Addresses // of bounces and replies; nil: mail does not come in
+	told      *webhooks       // programs outside that are told of events
 }
 
 // assemble opens the store and joins all parts; nothing runs yet.
@@ -189,6 +190,9 @@ func (p *program) start(ctx context.Context) error {
 	}
 	p.subscribeAll(ctx)
 	if err := p.listenHL7(ctx); err != nil {
+		return err
+	}
+	if err := p.startWebhooks(); err != nil {
 		return err
 	}
 	p.listenControl(ctx)
