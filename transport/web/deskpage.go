@@ -102,8 +102,8 @@ func newAsset(name string, body []byte) (*asset, error) {
 
 // pages are the addresses that the page shows by itself; those after the first line are in ui/src/pages.ts.
 var pages = map[string]bool{
-	"/": true, "/login": true, "/demo": true, "/index.html": true,
-	"/insights": true,
+	"/": true, "/login": true, "/demo": true, "/index.html": true, "/invite": true,
+	"/insights": true, "/users": true, "/audit": true, "/account": true,
 }
 
 func (p *deskPage) handler(sandbox bool) http.Handler {

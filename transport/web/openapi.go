@@ -61,12 +61,19 @@ func encode(w io.Writer, v any) error { return json.NewEncoder(w).Encode(v) }
 
 // choices are the closed sets of the wire types, which Go's strings do not show to a schema.
 var choices = map[string][]any{
-	"Access.role":         {Operator, Clerk, Manager, Administrator},
-	"Access.may[]":        {Look, Work, Steer, Arrange},
-	"Delta.mode":          {engine.Automatic, engine.Approval, engine.Shadow},
-	"WouldPerson.channel": {engine.SMS, engine.Voice, engine.EmailMail},
-	"ClinicInfo.mode":     {engine.Automatic, engine.Approval, engine.Shadow},
-	"Delivery.channel":    {engine.SMS, engine.Voice, engine.EmailMail, engine.Page, engine.Desk},
+	"Access.role":           {Operator, Clerk, Manager, Administrator},
+	"Access.may[]":          {Look, Work, Steer, Arrange},
+	"User.role":             {Operator, Clerk, Manager, Administrator},
+	"Invitee.role":          {Operator, Clerk, Manager, Administrator},
+	"Invited.role":          {Operator, Clerk, Manager, Administrator},
+	"InviteRequest.role":    {Operator, Clerk, Manager, Administrator},
+	"UserChange.role":       {Operator, Clerk, Manager, Administrator},
+	"APIToken.scopes[]":     {Look, Work, Steer, Arrange},
+	"TokenRequest.scopes[]": {Look, Work, Steer, Arrange},
+	"Delta.mode":            {engine.Automatic, engine.Approval, engine.Shadow},
+	"WouldPerson.channel":   {engine.SMS, engine.Voice, engine.EmailMail},
+	"ClinicInfo.mode":       {engine.Automatic, engine.Approval, engine.Shadow},
+	"Delivery.channel":      {engine.SMS, engine.Voice, engine.EmailMail, engine.Page, engine.Desk},
 	"Delivery.kind": {
 		engine.MsgOffer, engine.MsgReminder, engine.MsgFinalising, engine.MsgBooked, engine.MsgRefused, engine.MsgTaken,
 		engine.MsgWithdrawn, engine.MsgEnded, engine.MsgNote,

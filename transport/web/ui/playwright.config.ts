@@ -19,6 +19,7 @@ export default defineConfig({
     { name: 'modes', testMatch: 'modes.spec.ts' },
     { name: 'waitlist', testMatch: 'waitlist.spec.ts' },
     { name: 'insights', testMatch: 'insights.spec.ts' },
+    { name: 'access', testMatch: 'access.spec.ts' },
   ],
   use: {
     browserName: 'chromium',

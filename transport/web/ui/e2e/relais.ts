@@ -117,7 +117,7 @@ export const test = base.extend<{ open: Open }, { relais: Relais }>({
       await page.locator('input[name=account]').fill(relais.ready.account);
       await page.locator('input[name=password]').fill(relais.ready.password);
       await page.locator('form button.primary').click();
-      await expect(page.locator('[data-link=live]')).toBeVisible();
+      await expect(page.locator('[data-link=live], .frame h1')).toBeVisible();
       return page;
     });
     for (const c of contexts) await c.close();

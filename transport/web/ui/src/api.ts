@@ -37,6 +37,8 @@ export class ApiError extends Error {
     readonly card?: Card,
     /** After a conflict: who was first, and when. */
     readonly changed?: Changed,
+    /** Of a sign-in: what is still needed. */
+    readonly step?: string,
   ) {
     super(detail || code || `HTTP ${status}`);
   }
@@ -58,6 +60,7 @@ export function newKey(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, '0')).join('');
 }
 
+/** One call of the API; parts of the page that are fetched later bring their own paths. */
 export async function call<T>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<T> {
   const init: RequestInit = {
     method,
@@ -86,8 +89,8 @@ export async function call<T>(method: string, path: string, body?: unknown, head
   }
   if (res.ok) return parsed as T;
   const p = (parsed ?? {}) as Problem & { error?: string };
-  if (res.status === 401 && path !== '/api/v1/session') signedOut();
-  throw new ApiError(res.status, p.code ?? '', p.detail ?? p.error ?? p.title ?? '', p.card, p.changed);
+  if (res.status === 401 && !/\/(session|invitation)(\/|$)/.test(path)) signedOut();
+  throw new ApiError(res.status, p.code ?? '', p.detail ?? p.error ?? p.title ?? '', p.card, p.changed, p.step);
 }
 
 /** Sends a command; a lost answer is asked for again under the same key, which counts once. */
@@ -119,7 +122,8 @@ const days = (from: string, to: string) => (from && to ? `?from=${from}&to=${to}
 
 export const api = {
   me: () => call<Me>('GET', '/api/v1/me'),
-  signIn: (account: string, password: string) => call<unknown>('POST', '/api/v1/session', { account, password }),
+  signIn: (account: string, password: string, code: string) =>
+    call<unknown>('POST', '/api/v1/session', { account, password, ...(code ? { code } : {}) }),
   signOut: () => call<unknown>('DELETE', '/api/v1/session'),
   slot: (clinic: string, slot: string) => call<Detail>('GET', at(clinic, `slots/${encodeURIComponent(slot)}`)),
 

@@ -22,6 +22,9 @@ export interface Page {
 
 export const pages: Page[] = [
   { path: '/insights', name: { fr: 'Résultats', en: 'Insights' }, icon: 'pulse', needs: 'steer', load: () => import('./insights/Insights.svelte') },
+  { path: '/users', name: { fr: 'Utilisateurs', en: 'Users' }, icon: 'people', needs: 'arrange', load: () => import('./access/Users.svelte') },
+  { path: '/audit', name: { fr: 'Journal d’audit', en: 'Audit log' }, icon: 'search', needs: 'arrange', load: () => import('./access/Audit.svelte') },
+  { path: '/account', name: { fr: 'Votre compte', en: 'Your account' }, icon: 'desk', personal: true, load: () => import('./access/Account.svelte') },
 ];
 
 /** The page at an address; undefined for the desk and for what is not a page of this table. */

@@ -41,8 +41,13 @@ class Session {
     }
   }
 
-  async signIn(account: string, password: string) {
-    await api.signIn(account, password);
+  async signIn(account: string, password: string, code = '') {
+    await api.signIn(account, password, code);
+    await this.arrived();
+  }
+
+  /** A session was opened in another way than by a password. */
+  async arrived() {
     this.me = await api.me();
     this.ended = false;
   }
