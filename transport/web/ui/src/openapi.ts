@@ -1204,7 +1204,7 @@ export interface components {
             /** Format: date-time */
             made: string;
             name: string;
-            scopes: string[];
+            scopes: ("look" | "work" | "steer" | "arrange")[];
             /**
              * Format: date-time
              * @description to within five minutes
@@ -1749,7 +1749,8 @@ export interface components {
             mail?: string;
             /** @description who it is, for the list */
             name: string;
-            role: string;
+            /** @enum {string} */
+            role: "operator" | "clerk" | "manager" | "administrator";
         };
         Invited: {
             /** @description of a reset: whose it is */
@@ -1762,8 +1763,11 @@ export interface components {
             kind: "invitation" | "reset";
             /** @description as whoever invited wrote it */
             name?: string;
-            /** @description of an invitation */
-            role?: string;
+            /**
+             * @description of an invitation
+             * @enum {string}
+             */
+            role?: "operator" | "clerk" | "manager" | "administrator";
         };
         Invitee: {
             by: string;
@@ -1771,7 +1775,8 @@ export interface components {
             expires: string;
             id: string;
             name: string;
-            role: string;
+            /** @enum {string} */
+            role: "operator" | "clerk" | "manager" | "administrator";
         };
         Lead: {
             /** Format: int64 */
@@ -2670,7 +2675,7 @@ export interface components {
             /** @description what it is for */
             name: string;
             /** @description what it may do there, as long as its owner may */
-            scopes: string[] | null;
+            scopes: ("look" | "work" | "steer" | "arrange")[] | null;
         };
         Trace: {
             about?: string;
@@ -2746,7 +2751,8 @@ export interface components {
             name: string;
             /** Format: int64 */
             passkeys: number;
-            role: string;
+            /** @enum {string} */
+            role: "operator" | "clerk" | "manager" | "administrator";
             self: boolean;
             /** @description comes by single sign-on: the provider's groups decide on the role */
             single: boolean;
@@ -2759,7 +2765,8 @@ export interface components {
             used?: string;
         };
         UserChange: {
-            role?: string;
+            /** @enum {string} */
+            role?: "operator" | "clerk" | "manager" | "administrator";
             suspended?: boolean;
         };
         Users: {
