@@ -278,7 +278,8 @@ func outcome(kind engine.AnswerKind) engine.MessageKind {
 	case engine.AnsRefused:
 		return engine.MsgRefused
 	case engine.AnsTaken, engine.AnsExpired, engine.AnsWithdrawn, engine.AnsDeclined, engine.AnsStopped, engine.AnsStarted,
-		engine.AnsHelp, engine.AnsWhich, engine.AnsUnclear, engine.AnsNone, engine.AnsPaused, engine.AnsConsented, engine.AnsRefusedConsent:
+		engine.AnsHelp, engine.AnsWhich, engine.AnsUnclear, engine.AnsNone, engine.AnsPaused, engine.AnsConsented, engine.AnsRefusedConsent,
+		engine.AnsJoined, engine.AnsNotJoined, engine.AnsStays, engine.AnsLeaves:
 	}
 	return ""
 }

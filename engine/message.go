@@ -17,6 +17,10 @@ const (
 	MsgEnded      MessageKind = "ended"   // the person's appointments changed, so that the offer does not help any more
 	MsgConfirm    MessageKind = "confirm" // may we write here? (double opt-in, by text)
 	MsgNote       MessageKind = "note"    // what the front desk wrote to one person
+	MsgJoin       MessageKind = "join"    // is this contact yours? (double opt-in of who joins the list)
+	MsgWelcome    MessageKind = "welcome" // you are signed up, and this is your page
+	MsgLink       MessageKind = "link"    // your page, as you asked
+	MsgStill      MessageKind = "still"   // are you still looking?
 )
 
 // Message is one message to one person on one channel, ready to leave.
@@ -169,6 +173,12 @@ const (
 	// Answers to a question for consent.
 	AnsConsented      AnswerKind = "consented"
 	AnsRefusedConsent AnswerKind = "refused_consent"
+	// Answers to the question whether a contact belongs to who joins the list.
+	AnsJoined    AnswerKind = "joined"
+	AnsNotJoined AnswerKind = "not_joined"
+	// Answers to the question whether somebody is still looking.
+	AnsStays  AnswerKind = "stays"
+	AnsLeaves AnswerKind = "leaves"
 )
 
 // Answer is what the person is told, at once.

@@ -98,6 +98,8 @@ func fill(template string, lang engine.Lang, f Facts) string {
 			return f.Phone
 		case "{link}":
 			return f.Link
+		case "{code}":
+			return f.Code
 		}
 		return ""
 	}
@@ -125,7 +127,7 @@ func Topics() []Topic {
 
 // rank keeps messages in the order in which people get them, and answers after them.
 func rank(t Topic) int {
-	order := []Topic{"offer", "reminder", "finalising", "booked", "refused", "taken", "withdrawn", "confirm", TopicCall, TopicChoose, TopicLeave}
+	order := []Topic{"offer", "reminder", "finalising", "booked", "refused", "taken", "withdrawn", "ended", "confirm", "join", "welcome", "link", "still", TopicCall, TopicChoose, TopicLeave}
 	if i := slices.Index(order, t); i >= 0 {
 		return i
 	}

@@ -78,6 +78,7 @@ func Worst(c engine.Clinic, link string) Facts {
 	}
 	f := Facts{
 		Clinic: c.Name, Address: c.Address, Phone: c.Phone, Zone: zone, Link: link, Own: c.Wording, Leave: link + "/leave",
+		Code:  "888888",
 		Start: time.Date(2026, 9, 30, 10, 40, 0, 0, zone), Deadline: time.Date(2026, 9, 30, 10, 10, 0, 0, zone),
 	}
 	for _, p := range c.Places {
@@ -101,7 +102,7 @@ func (k *check) say(format string, args ...any) {
 	k.found = append(k.found, Finding{k.topic, k.lang, k.part, fmt.Sprintf(format, args...)})
 }
 
-var known = []string{"{clinic}", "{when}", "{before}", "{address}", "{phone}", "{link}"}
+var known = []string{"{clinic}", "{when}", "{before}", "{address}", "{phone}", "{link}", "{code}"}
 
 // placeholders reports whether the template can be filled in.
 func (k *check) placeholders() bool {
@@ -130,6 +131,15 @@ func needs(t Topic, p Part) []string {
 			return []string{"{clinic}", "{when}"}
 		case engine.MsgRefused, engine.MsgTaken, engine.MsgWithdrawn, engine.MsgEnded, engine.MsgConfirm:
 			return []string{"{clinic}"}
+		case engine.MsgStill:
+			return []string{"{clinic}"}
+		case engine.MsgWelcome, engine.MsgLink:
+			if p == PartEmail { // its button has the link
+				return []string{"{clinic}"}
+			}
+			return []string{"{link}"}
+		case engine.MsgJoin:
+			return []string{"{clinic}", "{code}"}
 		case engine.MsgNote: // a person writes it
 		}
 	case PartVoicemail:
@@ -147,7 +157,8 @@ func (k *check) must() {
 			k.say("lacks %s; it must stand there, outside of [brackets].", name)
 		}
 	}
-	asks := k.topic == topic(engine.MsgOffer) || k.topic == topic(engine.MsgReminder) || k.topic == topic(engine.MsgConfirm)
+	asks := k.topic == topic(engine.MsgOffer) || k.topic == topic(engine.MsgReminder) || k.topic == topic(engine.MsgConfirm) ||
+		k.topic == topic(engine.MsgStill)
 	switch {
 	case k.part == PartVoicemail && (strings.Contains(k.text, "{when}") || strings.Contains(k.text, "{before}")):
 		k.say("names a date; a voicemail is heard by others, so it asks to call back and no more.")

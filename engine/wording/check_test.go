@@ -145,7 +145,7 @@ func TestPreviewsShowEveryMessage(t *testing.T) {
 		}
 	}
 	for _, lang := range []string{"fr", "en"} {
-		if seen[lang+"sms"] != 9+15+2 || seen[lang+"email"] != 8 || seen[lang+"voice"] != 8 {
+		if seen[lang+"sms"] != 13+19+2 || seen[lang+"email"] != 12 || seen[lang+"voice"] != 8 {
 			t.Errorf("%v", seen)
 		}
 	}

@@ -95,6 +95,56 @@ var english = texts{
 	topic(engine.MsgConfirm): {
 		PartSMS: {"{clinic}: may we text you here when an appointment opens up? Reply 1 to agree or 2 to refuse. STOP to opt out."},
 	},
+	topic(engine.MsgJoin): {
+		PartSMS: {
+			"{clinic}: the code {code} confirms that you join the waiting list. Reply 1 or enter the code. Not you? Ignore this text.",
+			"{clinic}: code {code} for the waiting list. Reply 1 or enter the code. Not you? Ignore this text.",
+		},
+		PartSubject: {"Confirm that you join the list"},
+		PartTitle:   {"Confirm that you join the list"},
+		PartEmail: {"Somebody, most likely you, gave this address to join the waiting list of {clinic}.\n" +
+			"To confirm, open the page below within 72 hours, or enter the code {code} on the page where you signed up.\n" +
+			"If it was not you, do nothing: nothing will be kept."},
+		PartButton: {"Confirm"},
+	},
+	topic(engine.MsgWelcome): {
+		PartSMS: {
+			"{clinic}: you are signed up for the waiting list. Keep this link to your page: {link} STOP to opt out.",
+			"{clinic}: you are signed up. Your page: {link} STOP to opt out.",
+			"You are signed up. Your page: {link} STOP to opt out.",
+		},
+		PartSubject: {"You are signed up"},
+		PartTitle:   {"You are signed up"},
+		PartEmail: {"You are signed up for the waiting list of {clinic}.\n" +
+			"The clinic links this to your file, and then you will get its offers when an appointment opens up.\n" +
+			"Keep this message: it leads to your page, where you can change everything or leave the list."},
+		PartButton: {"Open my page"},
+	},
+	topic(engine.MsgLink): {
+		PartSMS: {
+			"{clinic}: here is the link to your page of the waiting list: {link} STOP to opt out.",
+			"{clinic}: your page: {link} STOP to opt out.",
+			"Your page: {link} STOP to opt out.",
+		},
+		PartSubject: {"The link to your page"},
+		PartTitle:   {"The link to your page"},
+		PartEmail: {"Here is the link to your page of the waiting list of {clinic}.\n" +
+			"You can change your preferences there, take a break or leave the list.\n" +
+			"If you did not ask for it, do nothing."},
+		PartButton: {"Open my page"},
+	},
+	topic(engine.MsgStill): {
+		PartSMS: {
+			"{clinic}: are you still waiting for an appointment? Reply 1 to stay on the list or 2 to leave it. [{link} ]STOP to opt out.",
+			"{clinic}: are you still waiting for an appointment? Reply 1 to stay on the list or 2 to leave it. STOP to opt out.",
+			"{clinic}: still on the list? Reply 1 (stay) or 2 (leave). STOP to opt out.",
+		},
+		PartSubject: {"Are you still waiting for an appointment?"},
+		PartTitle:   {"Are you still waiting for an appointment?"},
+		PartEmail: {"You have been on the waiting list of {clinic} for a while.\n" +
+			"Tell us on your page whether you are still waiting. Without an answer we will stop offering you openings for now, and the clinic will know."},
+		PartButton: {"Answer on my page"},
+	},
 	TopicCall: {
 		PartVoicemail: {"Hello. This is {clinic}. Please call us back[ at {phone}]."},
 		PartGoodbye:   {"Thank you and have a good day."},
@@ -122,6 +172,10 @@ var english = texts{
 	replyTopic(engine.AnsNone):           {PartSMS: {"We have no open offer for this number. Reply STOP to get no more messages."}},
 	replyTopic(engine.AnsConsented):      {PartSMS: {"Thank you: we will text you here when an appointment opens up. Reply STOP to opt out."}},
 	replyTopic(engine.AnsRefusedConsent): {PartSMS: {"Thank you: we will not text you here.[ Questions: {phone}]"}},
+	replyTopic(engine.AnsJoined):         {PartSMS: {"Confirmed: you are signed up. The clinic links this to your file, and then you will get its offers."}},
+	replyTopic(engine.AnsNotJoined):      {PartSMS: {"Noted: nothing is kept."}},
+	replyTopic(engine.AnsStays):          {PartSMS: {"Thank you: you stay on the list."}},
+	replyTopic(engine.AnsLeaves):         {PartSMS: {"Done: you are no longer on the list.[ Questions: {phone}]"}},
 	replyTopic(engine.AnsPaused):         {PartSMS: {"This opening is on hold at the clinic. We will answer as soon as we can."}},
 	replyTopic(engine.AnsRefused): {PartSMS: {
 		"Sorry, the opening had just been taken at the clinic. You will be among the first for the next one.",

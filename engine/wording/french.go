@@ -94,6 +94,56 @@ var french = texts{
 	topic(engine.MsgConfirm): {
 		PartSMS: {"{clinic}: pouvons-nous vous écrire ici quand une place se libère? Répondez OUI ou NON. ARRET pour cesser."},
 	},
+	topic(engine.MsgJoin): {
+		PartSMS: {
+			"{clinic}: le code {code} confirme votre inscription à la liste d'attente. Répondez OUI ou entrez le code. Pas vous? Ignorez ce texto.",
+			"{clinic}: code {code} pour la liste d'attente. Répondez OUI ou entrez le code. Pas vous? Ignorez ce texto.",
+		},
+		PartSubject: {"Confirmez votre inscription"},
+		PartTitle:   {"Confirmez votre inscription"},
+		PartEmail: {"Quelqu’un, sans doute vous, a donné cette adresse pour s’inscrire à la liste d’attente de {clinic}.\n" +
+			"Pour confirmer, ouvrez la page ci-dessous dans les 72 heures, ou entrez le code {code} sur la page d’inscription.\n" +
+			"Si ce n’est pas vous, ne faites rien : rien ne sera gardé."},
+		PartButton: {"Confirmer mon inscription"},
+	},
+	topic(engine.MsgWelcome): {
+		PartSMS: {
+			"{clinic}: votre inscription à la liste est faite. Gardez ce lien vers votre page: {link} ARRET pour cesser.",
+			"{clinic}: inscription faite. Votre page: {link} ARRET pour cesser.",
+			"Inscription faite. Votre page: {link} ARRET pour cesser.",
+		},
+		PartSubject: {"Votre inscription est reçue"},
+		PartTitle:   {"Votre inscription est reçue"},
+		PartEmail: {"Votre inscription à la liste d’attente de {clinic} est reçue.\n" +
+			"La clinique la relie à votre dossier, puis vous recevrez ses offres quand une place se libère.\n" +
+			"Gardez ce message : il mène à votre page, où vous pouvez tout changer ou quitter la liste."},
+		PartButton: {"Ouvrir ma page"},
+	},
+	topic(engine.MsgLink): {
+		PartSMS: {
+			"{clinic}: voici le lien vers votre page de la liste d'attente: {link} ARRET pour cesser.",
+			"{clinic}: votre page: {link} ARRET pour cesser.",
+			"Votre page: {link} ARRET pour cesser.",
+		},
+		PartSubject: {"Le lien vers votre page"},
+		PartTitle:   {"Le lien vers votre page"},
+		PartEmail: {"Voici le lien vers votre page de la liste d’attente de {clinic}.\n" +
+			"Vous pouvez y changer vos préférences, faire une pause ou quitter la liste.\n" +
+			"Si vous n’avez rien demandé, ne faites rien."},
+		PartButton: {"Ouvrir ma page"},
+	},
+	topic(engine.MsgStill): {
+		PartSMS: {
+			"{clinic}: attendez-vous toujours une place? Répondez OUI pour rester sur la liste ou NON pour la quitter. [{link} ]ARRET pour cesser.",
+			"{clinic}: attendez-vous toujours une place? Répondez OUI pour rester sur la liste ou NON pour la quitter. ARRET pour cesser.",
+			"{clinic}: toujours sur la liste? Répondez OUI ou NON. ARRET pour cesser.",
+		},
+		PartSubject: {"Attendez-vous toujours une place?"},
+		PartTitle:   {"Attendez-vous toujours une place?"},
+		PartEmail: {"Vous êtes sur la liste d’attente de {clinic} depuis quelque temps.\n" +
+			"Dites-nous sur votre page si vous attendez toujours. Sans réponse, nous cesserons pour l’instant de vous offrir des places et la clinique le saura."},
+		PartButton: {"Répondre sur ma page"},
+	},
 	TopicCall: {
 		PartVoicemail: {"Bonjour. Ici {clinic}. Merci de nous rappeler[ au {phone}]."},
 		PartGoodbye:   {"Merci et bonne journée."},
@@ -123,6 +173,10 @@ var french = texts{
 	}},
 	replyTopic(engine.AnsConsented):      {PartSMS: {"C'est noté: nous vous écrirons ici quand une place se libère. Répondez ARRET pour cesser."}},
 	replyTopic(engine.AnsRefusedConsent): {PartSMS: {"C'est noté: nous ne vous écrirons pas ici.[ Questions: {phone}]"}},
+	replyTopic(engine.AnsJoined):         {PartSMS: {"C'est confirmé: votre inscription est faite. La clinique la relie à votre dossier, puis vous recevrez ses offres."}},
+	replyTopic(engine.AnsNotJoined):      {PartSMS: {"C'est noté: rien n'est gardé."}},
+	replyTopic(engine.AnsStays):          {PartSMS: {"Merci: vous restez sur la liste."}},
+	replyTopic(engine.AnsLeaves):         {PartSMS: {"C'est fait: vous avez quitté la liste.[ Questions: {phone}]"}},
 	replyTopic(engine.AnsPaused):         {PartSMS: {"Cette place est en attente à la clinique. Nous vous répondrons dès que possible."}},
 	replyTopic(engine.AnsRefused): {PartSMS: {
 		"Désolé, la place venait de partir à la clinique. Vous serez parmi les premiers pour la prochaine.",

@@ -64,6 +64,14 @@ func leaveLine(lang engine.Lang) string {
 	return "Ne plus recevoir ces messages"
 }
 
+// pageLine leads to the patient's own page.
+func pageLine(lang engine.Lang) string {
+	if lang == engine.English {
+		return "My preferences"
+	}
+	return "Mes préférences"
+}
+
 // colon stands apart in French only.
 func colon(lang engine.Lang) string {
 	if lang == engine.English {
@@ -89,6 +97,9 @@ func (l letter) plain(lang engine.Lang, f Facts) string {
 		b.WriteString(bt.label + colon(lang) + bt.link + "\n\n")
 	}
 	b.WriteString("-- \n" + strings.Join(signature(f), "\n") + "\n")
+	if f.Page != "" {
+		b.WriteString(pageLine(lang) + colon(lang) + f.Page + "\n")
+	}
 	if f.Leave != "" {
 		b.WriteString(leaveLine(lang) + colon(lang) + f.Leave + "\n")
 	}
@@ -139,6 +150,9 @@ func (l letter) html(lang engine.Lang, f Facts) string {
 	}
 	b.WriteString(`<p class="foot" style="margin:20px 0 0;padding-top:12px;border-top:1px solid #d8dde3;color:#4a5563;font-size:15px">` +
 		strings.ReplaceAll(html.EscapeString(strings.Join(signature(f), "\n")), "\n", `<br>`))
+	if f.Page != "" {
+		b.WriteString(`<br><a href="` + html.EscapeString(f.Page) + `" style="color:#4a5563">` + pageLine(lang) + `</a>`)
+	}
 	if f.Leave != "" {
 		b.WriteString(`<br><a href="` + html.EscapeString(f.Leave) + `" style="color:#4a5563">` + leaveLine(lang) + `</a>`)
 	}

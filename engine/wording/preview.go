@@ -60,6 +60,9 @@ func preview(t Topic, lang engine.Lang, ch engine.Channel, f Facts) (Preview, bo
 	case message:
 		m := Message(kind, ch, lang, f)
 		p.Subject, p.Text, p.HTML = m.Subject, m.Text, m.HTML
+		if m.Say != nil && m.Say.Prompt == "" { // nobody is called about it
+			return p, false
+		}
 		if m.Say != nil {
 			p.Voicemail, p.Goodbye = m.Say.Voicemail, m.Say.Goodbye
 			p.Text = strings.TrimSpace(m.Say.Prompt + " " + m.Say.Stop + " " + m.Say.Other)

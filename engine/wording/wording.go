@@ -31,6 +31,8 @@ type Facts struct {
 	Zone     *time.Location
 	Link     string         // the patient's page
 	Leave    string         // one-click unsubscription
+	Page     string         // the patient's own page, at the end of each mail
+	Code     string         // what shows that a contact is theirs
 	Own      engine.Wording // the clinic's own texts; nil says everything as the catalogue does
 }
 

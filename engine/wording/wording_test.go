@@ -32,6 +32,7 @@ func facts(t *testing.T) wording.Facts {
 	return wording.Facts{
 		Clinic: "Clinique de dermatologie Rosemont", Address: "3095, rue Beaubien Est, Montréal", Phone: "514 555-0142",
 		Start: time.Date(2026, 11, 24, 9, 20, 0, 0, z), Deadline: time.Date(2026, 11, 24, 8, 50, 0, 0, z), Zone: z,
+		Code: "482913", Page: "https://relais.example/p/p-k3j5n7q2w4e6r8t1Zk3v8nQmT1yWc0aLxR5uGA",
 		Link: "https://relais.example/o/Zk3v8nQmT1yWc0aLxR5uGA", Leave: "https://relais.example/o/Zk3v8nQmT1yWc0aLxR5uGA/leave",
 	}
 }
@@ -40,11 +41,14 @@ var (
 	kinds = []engine.MessageKind{
 		engine.MsgOffer, engine.MsgReminder, engine.MsgFinalising, engine.MsgBooked,
 		engine.MsgRefused, engine.MsgTaken, engine.MsgWithdrawn, engine.MsgEnded,
+		engine.MsgJoin, engine.MsgWelcome, engine.MsgLink, engine.MsgStill,
 	}
+	// written are the kinds that nobody is called about.
+	written = map[engine.MessageKind]bool{engine.MsgJoin: true, engine.MsgWelcome: true, engine.MsgLink: true, engine.MsgStill: true}
 	answers = []engine.AnswerKind{
 		engine.AnsBooked, engine.AnsFinalising, engine.AnsTaken, engine.AnsExpired, engine.AnsWithdrawn, engine.AnsDeclined,
 		engine.AnsStopped, engine.AnsStarted, engine.AnsHelp, engine.AnsUnclear, engine.AnsNone, engine.AnsPaused, engine.AnsRefused,
-		engine.AnsConsented, engine.AnsRefusedConsent,
+		engine.AnsConsented, engine.AnsRefusedConsent, engine.AnsJoined, engine.AnsNotJoined, engine.AnsStays, engine.AnsLeaves,
 	}
 	langs    = []engine.Lang{engine.French, engine.English}
 	channels = []engine.Channel{engine.SMS, engine.Voice, engine.EmailMail}
@@ -121,7 +125,7 @@ func TestSMSIsOneGSMSegmentForEveryClinicAndDay(t *testing.T) {
 					if n, ucs2 := wording.Segments(m.Text); n != 1 || ucs2 {
 						t.Fatalf("%s %s is %d segments, UCS-2 %v: %q", lang, kind, n, ucs2, m.Text)
 					}
-					if strings.Contains(m.Text, "?") && !strings.Contains(m.Text, "NON?") {
+					if strings.Contains(m.Text, "?") && !strings.Contains(m.Text, "NON?") && !written[kind] {
 						t.Fatalf("a character was lost: %q", m.Text)
 					}
 				}
@@ -206,6 +210,9 @@ func TestUnknownFactsLeaveNoHoles(t *testing.T) {
 					texts = []string{m.Say.Prompt, m.Say.Voicemail, m.Say.Goodbye}
 				}
 				for _, text := range texts {
+					if text == "" && ch == engine.Voice && written[kind] {
+						continue
+					}
 					if text == "" || hole.MatchString(text) {
 						t.Errorf("%s %s %s: %q", lang, kind, ch, text)
 					}
