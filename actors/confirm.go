@@ -14,8 +14,9 @@ import (
 	"relais/storage"
 )
 
-// asker texts to people whether they want messages there (double opt-in), for one clinic. A question is
-// kept as of unknown outcome before it is handed over, so a crash never has it sent twice.
+// asker texts to people whether they want messages there (double opt-in), and sends what else is about no
+// offer, for one clinic. A question is kept as of unknown outcome before it is handed over, so a crash never
+// has it sent twice. It also looks after what only time changes: see letters.go and still.go.
 type asker struct {
 	r     *Relais
 	c     *clinic
@@ -26,6 +27,9 @@ const (
 	askTries = 3
 	askPause = 5 * time.Second
 )
+
+// mine says which orders an asker carries out.
+func (a *asker) mine(o order) bool { return o.Do == deedConfirm || o.Do == deedLetter || o.Do == deedFind }
 
 type questioned struct {
 	order order
@@ -41,7 +45,7 @@ func (a *asker) Receive(c *system.Context, msg any) {
 	case system.Restarted:
 		clear(a.tries)
 		system.PipeOn(a.r.commits, c, context.Background(), func(ctx context.Context) (struct{}, error) {
-			return struct{}{}, a.r.redeliver(ctx, a.c, func(o order) bool { return o.Do == deedConfirm })
+			return struct{}{}, a.r.redeliver(ctx, a.c, a.mine)
 		}, func(struct{}, error) any { return nil })
 	case order:
 		if a.tries[m.ID] == 0 {
@@ -52,8 +56,12 @@ func (a *asker) Receive(c *system.Context, msg any) {
 		case !m.again:
 			delete(a.tries, m.order.ID)
 		default:
-			c.After(askPause, retryQuestion{m.order})
+			c.After(askPause*time.Duration(a.tries[m.order.ID]), retryQuestion{m.order})
 		}
+	case begin:
+		c.After(roundFirst, round{})
+	case round:
+		a.round(c)
 	case retryQuestion:
 		a.ask(c, m.order)
 	}
@@ -66,11 +74,17 @@ func (a *asker) ask(c *system.Context, o order) {
 	last := a.tries[o.ID] >= askTries
 	ctx, cancel := context.WithTimeout(context.Background(), sendWithin)
 	system.PipeOn(a.r.sends, c, ctx, func(ctx context.Context) (bool, error) {
+		switch o.Do {
+		case deedLetter:
+			return a.r.letter(ctx, a.c, o, last)
+		case deedFind:
+			return a.r.find(ctx, a.c, o, last)
+		}
 		return a.r.question(ctx, a.c, o, last)
 	}, func(again bool, err error) any {
 		cancel()
 		if err != nil {
-			a.r.opt.Logger.Warn("a question for consent waits", "clinic", a.c.ID, "error", err)
+			a.r.opt.Logger.Warn("a message or question about no offer waits", "deed", string(o.Do), "clinic", a.c.ID, "error", err)
 		}
 		return questioned{o, again || err != nil}
 	})

@@ -22,6 +22,8 @@ const (
 	deedTell        deed = "tell"        // notifier
 	deedNote        deed = "note"        // notifier: the front desk wrote something
 	deedConfirm     deed = "confirm"     // asker: a question for consent
+	deedLetter      deed = "letter"      // asker: a message about no offer
+	deedFind        deed = "find"        // asker: look for somebody who joined in the record system
 	deedBook        deed = "book"        // dme: write a booking
 	deedCancel      deed = "cancel"      // dme: cancel the appointment that was given up
 	deedFreed       deed = "freed"       // clinic: the record system freed a slot
@@ -48,7 +50,10 @@ type order struct {
 	Of      *engine.Slot        `json:"of,omitempty"` // start, tell: what was offered
 	Until   time.Time           `json:"until,omitzero"`
 	Text    string              `json:"text,omitempty"`  // note
-	Phone   engine.Phone        `json:"phone,omitempty"` // note: who wrote
+	Phone   engine.Phone        `json:"phone,omitempty"` // note: who wrote; confirm, letter: where it goes
+	Email   engine.Email        `json:"email,omitempty"` // letter
+	Join    string              `json:"join,omitempty"`  // letter: who joins, while they are no patient
+	Begun   bool                `json:"begun,omitempty"` // letter: it may have left
 	Asked   bool                `json:"asked,omitempty"` // tell: the person had been sent an offer
 	At      time.Time           `json:"at,omitzero"`     // when it was ordered
 	Shown   *offer.Evidence     `json:"shown,omitempty"` // learn

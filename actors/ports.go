@@ -51,6 +51,9 @@ type Describer interface {
 type Links interface {
 	Offer(token string) string // the patient's page
 	Leave(token string) string // one-click unsubscription
+	Own(token string) string   // the patient's own page
+	Stop(token string) string  // one-click unsubscription, from a mail about no offer
+	Prove(token string) string // shows that a mailbox belongs to who joins the list
 }
 
 // Inviter makes the calendar file of a booking.
@@ -74,5 +77,8 @@ type Metrics interface {
 	WriteBack(c engine.ClinicID, outcome string, after time.Duration) // booked, refused, cancelled, cancel_refused, retried
 	Alert(c engine.ClinicID, what string)
 	OpenSlots(c engine.ClinicID, n int)
+	// Letter counts a message about no offer, by what handing it over came to.
+	Letter(c engine.ClinicID, ch engine.Channel, kind engine.MessageKind, status engine.OutcomeStatus)
+	Joined(c engine.ClinicID, what string) // who joins by themselves: asked, known, proven, linked, refused, expired, limited
 	Learned(c engine.ClinicID, cells []offer.Learned) // how often offers are accepted, when that is known anew
 }

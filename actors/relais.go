@@ -50,6 +50,7 @@ type Relais struct {
 	replies  *replies
 	tokenKey []byte
 	optOuts  ledger
+	joins    *joins
 	began    time.Time // when the process did
 	epoch    string    // of the calendars' sequences
 
@@ -80,7 +81,7 @@ func New(opt Options) (*Relais, error) {
 		return nil, err
 	}
 	r := &Relais{
-		opt: opt, sys: sys, waitlist: newWaitlist(), replies: newReplies(), optOuts: ledger{words: map[string]optOutRecord{}},
+		opt: opt, sys: sys, waitlist: newWaitlist(), replies: newReplies(), joins: newJoins(), optOuts: ledger{words: map[string]optOutRecord{}},
 		began: time.Now().UTC(), epoch: rand.Text(), hall: newHall(),
 		reports: make(chan struct{}, mostReports),
 		commits: sys.NewPool(commitWorkers, commitWaiting),
@@ -168,6 +169,9 @@ func (r *Relais) load(ctx context.Context, c *clinic, crowd bool) error {
 	if err := r.loadUnread(ctx, c); err != nil {
 		return err
 	}
+	if err := r.loadJoins(ctx, c); err != nil {
+		return err
+	}
 	cells, _, err := Learning(ctx, r.store, c.ID)
 	if err != nil {
 		return err
@@ -229,6 +233,7 @@ func (r *Relais) load(ctx context.Context, c *clinic, crowd bool) error {
 	c.sync.Send(begin{crowd})
 	c.boss.Send(begin{})
 	c.opened()
+	c.asker.Send(begin{crowd})
 	for _, o := range promised {
 		r.carryOut(c, o)
 	}
@@ -280,7 +285,7 @@ func (r *Relais) carryOut(c *clinic, o order) {
 		r.offers.Ref(o.Offer).Send(o)
 	case deedBook, deedCancel:
 		c.sync.Send(o)
-	case deedConfirm:
+	case deedConfirm, deedLetter, deedFind:
 		c.asker.Send(o)
 	case deedFreed, deedOccupied, deedLearn:
 		c.boss.Send(o)

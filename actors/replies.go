@@ -163,8 +163,8 @@ func (r *Relais) Reply(ctx context.Context, in engine.Reply) (engine.Answer, err
 	}
 	var several []known
 	if in.Phone != "" && in.Attempt == "" {
-		if in.Channel == engine.SMS && (in.Intent == engine.Yes || in.Intent == engine.No) {
-			if a, ok, err := r.confirmed(ctx, in); ok || err != nil {
+		if in.Channel == engine.SMS && in.Intent != engine.Help {
+			if a, ok, err := r.questioned(ctx, in); ok || err != nil {
 				return a, err
 			}
 		}
@@ -341,6 +341,8 @@ type replyRecord struct {
 	At     time.Time      `json:"at,omitzero"`     // so that it is let go of one day
 	// Consent: it answered a question for consent, and no offer.
 	Consent bool `json:"consent,omitempty"`
+	// About is what else it answered, and no offer: aboutJoin or aboutStill.
+	About string `json:"about,omitempty"`
 }
 
 func replyKey(id string) storage.Key {

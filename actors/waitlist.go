@@ -316,7 +316,7 @@ func (w *waitlist) obstacle(c *clinic, s engine.Slot, asked map[engine.PatientID
 		return match.Outstanding
 	}
 	p, ok := w.patients[cand.Patient]
-	if !ok {
+	if !ok || p.value.Source == "" { // who is not linked with the record system cannot be booked there
 		return match.NotWaiting
 	}
 	if by := c.staff[s.Practitioner]; by != nil {

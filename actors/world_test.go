@@ -87,6 +87,9 @@ func (c carrier) Abort(_ context.Context, ref string, _ engine.Lang, say string)
 type links struct{}
 
 func (links) Offer(token string) string { return "https://relais.example/o/" + token }
+func (links) Own(token string) string   { return "https://relais.example/p/" + token }
+func (links) Stop(token string) string  { return "https://relais.example/p/" + token + "/stop" }
+func (links) Prove(token string) string { return "https://relais.example/j/m/" + token }
 func (links) Leave(token string) string { return "https://relais.example/l/" + token }
 
 // counts is the Metrics of a world.
@@ -134,6 +137,10 @@ func (m counts) Duplicate(ch engine.Channel) { m.add("", "duplicate "+string(ch)
 func (m counts) LeftLate(ch engine.Channel)                             { m.add("", "late "+string(ch)) }
 func (m counts) Alert(c engine.ClinicID, what string)                   { m.add(c, "alert "+what) }
 func (m counts) Learned(c engine.ClinicID, _ []offer.Learned)           { m.add(c, "learned") }
+func (m counts) Letter(c engine.ClinicID, ch engine.Channel, k engine.MessageKind, s engine.OutcomeStatus) {
+	m.add(c, fmt.Sprintf("letter %s %s %s", ch, k, s))
+}
+func (m counts) Joined(c engine.ClinicID, what string)                  { m.add(c, "join "+what) }
 func (m counts) OpenSlots(c engine.ClinicID, n int)                     { m.add(c, fmt.Sprint("open ", n)) }
 func (m counts) WriteBack(c engine.ClinicID, o string, _ time.Duration) { m.add(c, "write "+o) }
 func (m counts) Delivery(ch engine.Channel, k engine.MessageKind, s reach.DeliveryStatus, r engine.Reason) {

@@ -105,3 +105,11 @@ type DMEFailure struct { //nolint:errname // people say that a record system fai
 }
 
 func (e *DMEFailure) Error() string { return fmt.Sprintf("dme: %s: %s", e.Fault, e.Detail) }
+
+// Seeker is whom a record system is searched for.
+type Seeker struct {
+	Given, Family string
+	Born          time.Time // the day, at midnight UTC
+	Phones        []Phone
+	Emails        []Email
+}

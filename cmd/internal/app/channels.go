@@ -154,6 +154,12 @@ func (l links) Offer(token string) string { return string(l) + "/o/" + token }
 
 func (l links) Leave(token string) string { return string(l) + "/o/" + token + "/leave" }
 
+func (l links) Own(token string) string { return string(l) + "/p/" + token }
+
+func (l links) Stop(token string) string { return string(l) + "/p/" + token + "/stop" }
+
+func (l links) Prove(token string) string { return string(l) + "/j/m/" + token }
+
 // notConfigured is a channel without an account: it fails at once, so that others are tried.
 type notConfigured struct{}
 

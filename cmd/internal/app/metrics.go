@@ -45,6 +45,8 @@ type metrics struct {
 	writeBack    *prometheus.HistogramVec
 	alerts       *prometheus.CounterVec
 	openSlots    *prometheus.GaugeVec
+	letters      *prometheus.CounterVec
+	joined       *prometheus.CounterVec
 	acceptance   *prometheus.GaugeVec
 	exposure     *prometheus.GaugeVec
 	commit       *prometheus.HistogramVec
@@ -108,6 +110,8 @@ func newMetrics() *metrics {
 		suspensions:  counter("relais_suspensions_total", "Times that a clinic was suspended.", "clinic"),
 		writeBack:    histogram("relais_writeback_seconds", "From a claim to the record system's word on it; retried counts attempts.", quick, "clinic", "outcome"),
 		alerts:       counter("relais_alerts_total", "Things that somebody at the clinic should look at.", "clinic", "what"),
+		letters:      counter("relais_letters_total", "Messages about no offer, by what handing them over came to.", "clinic", "channel", "kind", "status"),
+		joined:       counter("relais_joined_total", "People who put themselves on the list, by how far they came.", "clinic", "step"),
 		openSlots:    gauge("relais_open_slots", "Slots that look for somebody.", "clinic"),
 		acceptance:   gauge("relais_learned_acceptance", "Share of offers that are accepted, as the adaptive strategy believes.", "clinic", "lead", "channel"),
 		exposure:     gauge("relais_learned_offers", "Offers that this belief rests on, older ones counting less.", "clinic", "lead", "channel"),
@@ -305,6 +309,14 @@ func (m clinicMetrics) Alert(c engine.ClinicID, what string) {
 
 func (m clinicMetrics) OpenSlots(c engine.ClinicID, n int) {
 	m.openSlots.WithLabelValues(string(c)).Set(float64(n))
+}
+
+func (m clinicMetrics) Letter(c engine.ClinicID, ch engine.Channel, kind engine.MessageKind, status engine.OutcomeStatus) {
+	m.letters.WithLabelValues(string(c), string(ch), string(kind), string(status)).Inc()
+}
+
+func (m clinicMetrics) Joined(c engine.ClinicID, step string) {
+	m.joined.WithLabelValues(string(c), step).Inc()
 }
 
 func (m clinicMetrics) Learned(c engine.ClinicID, cells []offer.Learned) {
