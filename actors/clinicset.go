@@ -66,6 +66,8 @@ type life struct {
 	// lets one change after the other.
 	moded  atomic.Pointer[modeRecord]
 	moding sync.Mutex
+
+	outlooks outlooks
 }
 
 // The stages of a life.

@@ -29,7 +29,9 @@ const (
 )
 
 // mine says which orders an asker carries out.
-func (a *asker) mine(o order) bool { return o.Do == deedConfirm || o.Do == deedLetter || o.Do == deedFind }
+func (a *asker) mine(o order) bool {
+	return o.Do == deedConfirm || o.Do == deedLetter || o.Do == deedFind
+}
 
 type questioned struct {
 	order order
@@ -60,6 +62,8 @@ func (a *asker) Receive(c *system.Context, msg any) {
 		}
 	case begin:
 		c.After(roundFirst, round{})
+	case linkWanted:
+		a.sendLinks(c, m)
 	case round:
 		a.round(c)
 	case retryQuestion:
@@ -76,9 +80,9 @@ func (a *asker) ask(c *system.Context, o order) {
 	system.PipeOn(a.r.sends, c, ctx, func(ctx context.Context) (bool, error) {
 		switch o.Do {
 		case deedLetter:
-			return a.r.letter(ctx, a.c, o, last)
+			return a.r.letter(ctx, a.c.present(), o, last)
 		case deedFind:
-			return a.r.find(ctx, a.c, o, last)
+			return a.r.find(ctx, a.c.present(), o, last)
 		}
 		return a.r.question(ctx, a.c, o, last)
 	}, func(again bool, err error) any {

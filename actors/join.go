@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -44,6 +45,7 @@ type joinRecord struct {
 	Contacts []engine.Contact `json:"contacts"` // to be shown; one with a consent was
 	Tries    int              `json:"tries,omitempty"`
 	Patient  engine.PatientID `json:"patient,omitempty"` // since the first one was shown
+	Proxy    engine.ProxyID   `json:"proxy,omitempty"`   // whose contact it is, where a patient's own page adds one
 	Known    bool             `json:"known,omitempty"`   // was on the list before, and was sent the link to their page instead
 }
 
@@ -76,6 +78,13 @@ func (j *joins) put(id string, rec stored[joinRecord]) {
 	if old, ok := j.items[id]; !ok || old.version < rec.version {
 		j.items[id] = rec
 	}
+}
+
+// forget lets go of who joins a clinic that closes.
+func (j *joins) forget(c engine.ClinicID) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	maps.DeleteFunc(j.items, func(_ string, i stored[joinRecord]) bool { return i.value.Clinic == c })
 }
 
 func (j *joins) remove(id string) {
@@ -180,12 +189,11 @@ func (r *Relais) joinToken(id string, c engine.Contact) string {
 	return id + base64.RawURLEncoding.EncodeToString(r.joinSecret("link", id, c)[:16])
 }
 
-// Door is what the page shows where people join a clinic's list. A clinic that does not exist and one where
-// nobody can join by themselves give the same engine.NotFound error.
+// Door is what the page shows where people join a clinic's list, or ask for the link to their page.
 func (r *Relais) Door(_ context.Context, id engine.ClinicID) (desk.Door, error) {
-	c := r.clinics[id]
-	if c == nil || !c.open() {
-		return desk.Door{}, engine.Errorf(engine.NotFound, "nobody can join by themselves there")
+	c := r.hall.get(id)
+	if c == nil {
+		return desk.Door{}, engine.Errorf(engine.NotFound, "there is no such clinic")
 	}
 	return c.door(), nil
 }
@@ -195,7 +203,7 @@ func (c *clinic) open() bool { return c.Join && c.mode() != engine.Shadow }
 
 func (c *clinic) door() desk.Door {
 	return desk.Door{
-		Clinic: c.ID, Name: c.Name, Address: c.Address, Phone: c.Phone, Lang: c.Lang, Practitioners: c.Practitioners, Places: c.Places,
+		Open: c.open(), Clinic: c.ID, Name: c.Name, Address: c.Address, Phone: c.Phone, Lang: c.Lang, Practitioners: c.Practitioners, Places: c.Places,
 		Born: c.Identity || slices.ContainsFunc(c.Practitioners, func(p engine.Practitioner) bool { return p.Ages != nil }),
 	}
 }
@@ -204,7 +212,7 @@ func (c *clinic) door() desk.Door {
 // in E.164 form. What it returns, and how long it takes, does not say whether the person is known; with it
 // the code counts. Errors: engine.NotFound, engine.Invalid, and engine.TooMany when the clinic is at its bounds.
 func (r *Relais) Join(ctx context.Context, id engine.ClinicID, in desk.JoinRequest) (handle string, err error) {
-	c := r.clinics[id]
+	c := r.hall.get(id)
 	if c == nil || !c.open() {
 		return "", engine.Errorf(engine.NotFound, "nobody can join by themselves there")
 	}
@@ -212,46 +220,77 @@ func (r *Relais) Join(ctx context.Context, id engine.ClinicID, in desk.JoinReque
 		return "", err
 	}
 	now := time.Now().UTC()
-	handle = rand.Text()
+	handle = base64.RawURLEncoding.EncodeToString(r.joinSecret("handle", cmp.Or(in.Key, rand.Text()), engine.Contact{})[:16])
 	j := joinRecord{At: now, Expires: now.Add(JoinWithin), Clinic: id, Request: in, Contacts: joinContacts(in)}
 	key := digest(handle)
-	waiting, fresh, same := r.joins.count(id, j.Contacts, now)
-	if waiting >= mostJoins || fresh >= mostJoinsHour {
-		r.opt.Metrics.Joined(id, "limited")
-		return "", engine.Errorf(engine.TooMany, "too many people join at once; try again later, or call the clinic")
+	if _, twice := r.joins.get(key); twice {
+		return handle, nil
 	}
-	if same >= mostJoinsOf {
-		r.opt.Metrics.Joined(id, "limited")
-		return handle, nil // said as always: whoever reads the page may not be whose contact it is
+	if limited, err := r.joinLimits(j); limited {
+		return handle, err
 	}
-	b := storage.Batch{Puts: []storage.Put{{Key: joinKey(id, key), Data: encode(j)}}}
-	var orders []order
 	if p, ok := r.listed(c, in, j.Contacts); ok {
 		r.opt.Metrics.Joined(id, "known")
-		j.Known = true
-		b.Puts[0].Data = encode(j) // counts for the limits
+		j.Known = true // kept all the same: it counts for the limits
+		var orders []order
 		for i, k := range p.Contacts {
 			if sameIn(j.Contacts, k) && k.Usable() {
 				orders = append(orders, letterTo(orderID("link/"+key, 1, i), engine.MsgLink, k, p.ID, ""))
 			}
 		}
-	} else {
-		r.opt.Metrics.Joined(id, "asked")
-		for i, k := range j.Contacts {
-			orders = append(orders, letterTo(orderID("join/"+key, 1, i), engine.MsgJoin, k, "", key))
-		}
+		return handle, r.keepJoin(ctx, c, key, j, orders)
 	}
+	r.opt.Metrics.Joined(id, "asked")
+	return handle, r.keepJoin(ctx, c, key, j, codesFor(key, j))
+}
+
+// joinLimits reports whether a clinic or a contact is at its bounds. For a contact there is no error: it is
+// answered as always, because whoever reads the page may not be whose contact it is.
+func (r *Relais) joinLimits(j joinRecord) (limited bool, err error) {
+	waiting, fresh, same := r.joins.count(j.Clinic, j.Contacts, j.At)
+	if waiting >= mostJoins || fresh >= mostJoinsHour {
+		err = engine.Errorf(engine.TooMany, "too many people join at once; try again later, or call the clinic")
+	} else if same < mostJoinsOf {
+		return false, nil
+	}
+	r.opt.Metrics.Joined(j.Clinic, "limited")
+	return true, err
+}
+
+// beginJoin sends the codes of a new contact of somebody who is on the list.
+func (r *Relais) beginJoin(ctx context.Context, c *clinic, j joinRecord) (handle string, err error) {
+	handle = rand.Text()
+	if limited, err := r.joinLimits(j); limited {
+		return handle, err
+	}
+	key := digest(handle)
+	return handle, r.keepJoin(ctx, c, key, j, codesFor(key, j))
+}
+
+func codesFor(key string, j joinRecord) (orders []order) {
+	for i, k := range j.Contacts {
+		orders = append(orders, letterTo(orderID("join/"+key, 1, i), engine.MsgJoin, k, "", key))
+	}
+	return orders
+}
+
+func (r *Relais) keepJoin(ctx context.Context, c *clinic, key string, j joinRecord, orders []order) error {
+	b := storage.Batch{Puts: []storage.Put{{Key: joinKey(c.ID, key), Data: encode(j)}}}
 	for _, o := range orders {
-		b.Effects = append(b.Effects, o.effect(id))
+		b.Effects = append(b.Effects, o.effect(c.ID))
 	}
-	if err := r.store.Commit(ctx, b); err != nil {
-		return "", unavailable(err)
+	err := r.store.Commit(ctx, b)
+	if errors.Is(err, storage.ErrStale) { // its double, a moment ago
+		return nil
+	}
+	if err != nil {
+		return unavailable(err)
 	}
 	r.joins.put(key, stored[joinRecord]{j, 1})
 	for _, o := range orders {
 		r.carryOut(c, o)
 	}
-	return handle, nil
+	return nil
 }
 
 func sameIn(list []engine.Contact, c engine.Contact) bool {
@@ -271,18 +310,17 @@ func joinContacts(in desk.JoinRequest) (list []engine.Contact) {
 
 // checkJoin refuses what cannot be on the list.
 func (c *clinic) checkJoin(in desk.JoinRequest) error {
-	say := func(what string) error { return engine.Errorf(engine.Invalid, "%s", what) }
 	switch {
 	case strings.TrimSpace(in.Given) == "" || strings.TrimSpace(in.Family) == "":
-		return say("name")
+		return desk.Wrong(desk.FieldName, "a given name and a family name are needed")
 	case in.Phone == "" && in.Email == "":
-		return say("contact")
+		return desk.Wrong(desk.FieldContact, "a telephone that takes texts or a mailbox is needed")
 	case in.Consent == "":
-		return say("consent")
+		return desk.Wrong(desk.FieldConsent, "consent is needed")
 	case in.Born == "" && c.door().Born:
-		return say("born")
+		return desk.Wrong(desk.FieldBorn, "the date of birth is needed")
 	case !slices.ContainsFunc(c.Practitioners, func(p engine.Practitioner) bool { return p.Specialty == in.Specialty }):
-		return say("specialty")
+		return desk.Wrong(desk.FieldSpecialty, "choose what the appointment is for")
 	}
 	return c.checkWish(in.Practitioners, in.Places)
 }
@@ -291,12 +329,12 @@ func (c *clinic) checkJoin(in desk.JoinRequest) error {
 func (c *clinic) checkWish(practitioners []engine.PractitionerID, places []engine.PlaceID) error {
 	for _, p := range practitioners {
 		if c.staff[p] == nil {
-			return engine.Errorf(engine.Invalid, "practitioner")
+			return desk.Wrong(desk.FieldSpecialty, "there is no such practitioner at the clinic")
 		}
 	}
 	for _, p := range places {
 		if _, ok := c.points[p]; !ok {
-			return engine.Errorf(engine.Invalid, "place")
+			return desk.Wrong(desk.FieldSpecialty, "the clinic has no such place")
 		}
 	}
 	return nil

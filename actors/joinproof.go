@@ -79,7 +79,7 @@ func (r *Relais) joinOf(token string) (id string, j stored[joinRecord], contact 
 // A link that is unknown, malformed or over gives engine.NotFound.
 func (r *Relais) Proving(_ context.Context, token string) (desk.Door, engine.Lang, error) {
 	_, j, _, ok := r.joinOf(token)
-	c := r.clinics[j.value.Clinic]
+	c := r.hall.get(j.value.Clinic)
 	if !ok || c == nil {
 		return desk.Door{}, "", engine.Errorf(engine.NotFound, "there is nothing to confirm")
 	}
@@ -103,7 +103,7 @@ func (r *Relais) prove(ctx context.Context, id string, contact int, how, reply s
 		if !ok {
 			return desk.JoinAlready, nil // the last one was shown a moment ago
 		}
-		c := r.clinics[j.value.Clinic]
+		c := r.hall.get(j.value.Clinic)
 		if c == nil || !time.Now().Before(j.value.Expires) {
 			return desk.JoinOver, nil
 		}
@@ -200,7 +200,7 @@ func (r *Relais) joiner(c *clinic, j joinRecord, now time.Time) (engine.Patient,
 			}
 		}
 	}
-	var proxy engine.ProxyID
+	proxy := j.Proxy
 	if in.ProxyName != "" && (version == 0 || j.Patient != "") { // nobody makes themselves the proxy of who is known
 		i := slices.IndexFunc(p.Proxies, func(x engine.Proxy) bool { return alike(x.Name, in.ProxyName) && x.Archived.IsZero() })
 		if i < 0 {
@@ -218,10 +218,10 @@ func (r *Relais) joiner(c *clinic, j joinRecord, now time.Time) (engine.Patient,
 			continue
 		}
 		k.Proxy = proxy
-		p.Contacts = r.consented(p.Contacts, k)
+		p.Contacts = r.withShown(p.Contacts, k)
 		if k.Channel == engine.SMS && in.Calls {
 			k.Channel = engine.Voice
-			p.Contacts = r.consented(p.Contacts, k)
+			p.Contacts = r.withShown(p.Contacts, k)
 		}
 	}
 	return p, version
@@ -236,9 +236,9 @@ func shown(contacts []engine.Contact) (list []engine.Contact) {
 	return list
 }
 
-// consented puts a contact among the others with its consent. One that has a consent already keeps that, and
+// withShown puts a contact among the others with its consent. One that has a consent already keeps that, and
 // a STOP stays: only the word START ends it.
-func (r *Relais) consented(list []engine.Contact, k engine.Contact) []engine.Contact {
+func (r *Relais) withShown(list []engine.Contact, k engine.Contact) []engine.Contact {
 	i := slices.IndexFunc(list, func(c engine.Contact) bool { return sameAddress(c, k) && c.Proxy == k.Proxy })
 	if i < 0 {
 		k.OptedOut = r.silenced(k)
@@ -276,7 +276,7 @@ func (r *Relais) tookIn(b storage.Batch) {
 			var p engine.Patient
 			if decodeInto(put.Data, &p) {
 				r.waitlist.putPatient(p, put.Expect+1)
-				if c := r.clinics[p.Clinic]; c != nil && p.Source != "" {
+				if c := r.hall.get(p.Clinic); c != nil && p.Source != "" {
 					c.sync.Send(feed{[]engine.PatientID{p.ID}})
 				}
 			}
@@ -298,7 +298,7 @@ func (r *Relais) joining(ctx context.Context, in engine.Reply, newer time.Time) 
 	if !ok || newer.After(j.value.At) {
 		return a, false, nil
 	}
-	c := r.clinics[j.value.Clinic]
+	c := r.hall.get(j.value.Clinic)
 	if c == nil {
 		return a, false, nil
 	}
@@ -310,6 +310,9 @@ func (r *Relais) joining(ctx context.Context, in engine.Reply, newer time.Time) 
 	case yes:
 		if _, err := r.prove(ctx, id, at, "text", in.ID); err != nil {
 			return a, false, err
+		}
+		if j.value.Patient != "" { // one more contact of somebody on the list
+			return engine.Answer{Kind: engine.AnsConsented, Lang: lang, Text: wording.Answer(engine.AnsConsented, engine.SMS, lang, f)}, true, nil
 		}
 		return engine.Answer{Kind: engine.AnsJoined, Lang: lang}, true, nil // the welcome is on its way
 	case in.Intent == engine.No:

@@ -48,11 +48,12 @@ func (r *Relais) letter(ctx context.Context, c *clinic, o order, last bool) (aga
 		return true, r.store.Commit(ctx, storage.Batch{Done: done.Done, Effects: []storage.Effect{o.effect(c.ID)}})
 	}
 	if out.Status == engine.Failed && (out.Reason == engine.BadContact || out.Reason == engine.Landline) {
-		if err := r.broke(ctx, o, out.Reason); err != nil {
-			return false, err
-		}
+		err = r.broke(ctx, o, out.Reason)
 	}
-	return false, r.store.Commit(ctx, done)
+	if err = errors.Join(err, r.store.Commit(ctx, done)); err != nil { // the order says that it may have left: it is not tried again
+		r.opt.Logger.Warn("what became of a message about no offer was not kept", "clinic", c.ID, "error", err)
+	}
+	return false, nil
 }
 
 // compose writes a letter; false when it is not wanted any more.
@@ -146,7 +147,7 @@ func (r *Relais) changePatient(ctx context.Context, id engine.PatientID, change 
 			var o order
 			if decodeInto(e.Data, &o) {
 				o.ID = e.ID
-				r.carryOut(r.clinics[p.Clinic], o)
+				r.carryOut(r.hall.get(p.Clinic), o)
 			}
 		}
 		return p, nil

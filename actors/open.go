@@ -219,6 +219,7 @@ func (r *Relais) forgetClinic(c *clinic) {
 	})
 	r.replies.forget(c.ID)
 	r.waitlist.forgetClinic(c.ID)
+	r.joins.forget(c.ID)
 }
 
 // resize gives the work on record systems as many workers as there are clinics: one that is slow must not

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"cmp"
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -9,7 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"relais/actors/system"
 	"relais/engine"
+	"relais/storage"
 )
 
 // The link to somebody's own page names the patient and shows, with a digest that only we can make, that it
@@ -48,7 +51,7 @@ func (r *Relais) byOwnToken(token string) (engine.Patient, engine.Contact, error
 	}
 	id, given := token[:len(token)-ownDigest], token[len(token)-ownDigest:]
 	p, _, ok := r.waitlist.patient(engine.PatientID(id))
-	if !ok || !plainID(id) || r.clinics[p.Clinic] == nil {
+	if !ok || !plainID(id) || r.hall.get(p.Clinic) == nil {
 		return engine.Patient{}, engine.Contact{}, none
 	}
 	turn := time.Now().Unix() / int64(linkTurn.Seconds())
@@ -70,4 +73,58 @@ func (r *Relais) byOwnToken(token string) (engine.Patient, engine.Contact, error
 		}
 	}
 	return p, contact, nil
+}
+
+// linkWanted asks to send the link of their page to whom a contact belongs.
+type linkWanted struct{ phone, email string }
+
+// mostSent bounds the people whose link one contact gets: somebody may answer for several.
+const mostSent = 6
+
+// SendLink sends to a contact the links of the people it belongs to, if there are any; it returns before that
+// is known, so that nobody learns whose contact it is. The phone is in E.164 form.
+func (r *Relais) SendLink(_ context.Context, id engine.ClinicID, phone, email string) error {
+	c, err := r.clinic(id)
+	if err != nil {
+		return err
+	}
+	c.asker.Send(linkWanted{phone, email})
+	return nil
+}
+
+func (a *asker) sendLinks(c *system.Context, m linkWanted) {
+	system.PipeOn(a.r.commits, c, context.Background(), func(ctx context.Context) (struct{}, error) {
+		now := time.Now().UTC()
+		var b storage.Batch
+		var orders []order
+		for _, id := range a.r.waitlist.byContact(engine.Phone(m.phone), engine.Email(m.email)) {
+			p, _, ok := a.r.waitlist.patient(id)
+			if !ok || p.Clinic != a.c.ID || p.Into != "" || len(orders) >= mostSent {
+				continue
+			}
+			for _, k := range p.Contacts {
+				proven := !k.Consent.IsZero() && k.Archived.IsZero() && k.Bad == ""
+				if proven && (k.Channel == engine.SMS || k.Channel == engine.EmailMail) && string(k.Phone) == m.phone && string(k.Email) == m.email {
+					o := letterTo(orderID("link/"+string(id), uint64(now.Unix()), now.Nanosecond()/10_000), engine.MsgLink, k, id, "") //nolint:gosec // after 1970
+					orders, b.Effects = append(orders, o), append(b.Effects, o.effect(a.c.ID))
+					break
+				}
+			}
+		}
+		if len(orders) == 0 {
+			return struct{}{}, nil
+		}
+		err := a.r.store.Commit(ctx, b)
+		for _, o := range orders {
+			if err == nil {
+				a.r.carryOut(a.c, o)
+			}
+		}
+		return struct{}{}, err
+	}, func(_ struct{}, err error) any {
+		if err != nil {
+			a.r.opt.Logger.Warn("a link to somebody's page was not sent", "clinic", a.c.ID, "error", err)
+		}
+		return nil
+	})
 }

@@ -79,6 +79,6 @@ type Metrics interface {
 	OpenSlots(c engine.ClinicID, n int)
 	// Letter counts a message about no offer, by what handing it over came to.
 	Letter(c engine.ClinicID, ch engine.Channel, kind engine.MessageKind, status engine.OutcomeStatus)
-	Joined(c engine.ClinicID, what string) // who joins by themselves: asked, known, proven, linked, refused, expired, limited
+	Joined(c engine.ClinicID, what string)            // who joins by themselves: asked, known, proven, linked, refused, expired, limited
 	Learned(c engine.ClinicID, cells []offer.Learned) // how often offers are accepted, when that is known anew
 }

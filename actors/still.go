@@ -37,7 +37,7 @@ const (
 func (a *asker) round(c *system.Context) {
 	c.After(roundEvery, round{})
 	system.PipeOn(a.r.commits, c, context.Background(), func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, errors.Join(a.r.expireJoins(ctx, a.c), a.r.askStill(ctx, a.c))
+		return struct{}{}, errors.Join(a.r.expireJoins(ctx, a.c), a.r.askStill(ctx, a.c.present()))
 	}, func(_ struct{}, err error) any {
 		if err != nil {
 			a.r.opt.Logger.Warn("what time changes waits for the next round", "clinic", a.c.ID, "error", err)
@@ -216,7 +216,7 @@ func (r *Relais) saysStill(ctx context.Context, in engine.Reply, who engine.Pati
 	}
 	a := engine.Answer{Kind: kind, Lang: cmp.Or(in.Lang, p.Speaks(), engine.French)}
 	f := wording.Facts{}
-	if c := r.clinics[p.Clinic]; c != nil {
+	if c := r.hall.get(p.Clinic); c != nil {
 		f = wording.Facts{Clinic: c.Name, Phone: c.Phone, Zone: c.zone, Own: c.Wording}
 	}
 	a.Text = wording.Answer(kind, engine.SMS, a.Lang, f)

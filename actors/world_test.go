@@ -89,7 +89,7 @@ type links struct{}
 func (links) Offer(token string) string { return "https://relais.example/o/" + token }
 func (links) Own(token string) string   { return "https://relais.example/p/" + token }
 func (links) Stop(token string) string  { return "https://relais.example/p/" + token + "/stop" }
-func (links) Prove(token string) string { return "https://relais.example/j/m/" + token }
+func (links) Prove(token string) string { return "https://relais.example/c/" + token }
 func (links) Leave(token string) string { return "https://relais.example/l/" + token }
 
 // counts is the Metrics of a world.
@@ -134,9 +134,9 @@ func (m counts) Looked(ch engine.Channel, found bool) {
 
 func (m counts) Duplicate(ch engine.Channel) { m.add("", "duplicate "+string(ch)) }
 
-func (m counts) LeftLate(ch engine.Channel)                             { m.add("", "late "+string(ch)) }
-func (m counts) Alert(c engine.ClinicID, what string)                   { m.add(c, "alert "+what) }
-func (m counts) Learned(c engine.ClinicID, _ []offer.Learned)           { m.add(c, "learned") }
+func (m counts) LeftLate(ch engine.Channel)                   { m.add("", "late "+string(ch)) }
+func (m counts) Alert(c engine.ClinicID, what string)         { m.add(c, "alert "+what) }
+func (m counts) Learned(c engine.ClinicID, _ []offer.Learned) { m.add(c, "learned") }
 func (m counts) Letter(c engine.ClinicID, ch engine.Channel, k engine.MessageKind, s engine.OutcomeStatus) {
 	m.add(c, fmt.Sprintf("letter %s %s %s", ch, k, s))
 }

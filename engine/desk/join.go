@@ -16,7 +16,32 @@ type Door struct {
 	Practitioners []engine.Practitioner
 	Places        []engine.Place
 	Born          bool // the date of birth is needed
+	Open          bool // people may join by themselves
 }
+
+// WrongField is the cause of an engine.Invalid error that one field of a patient's form is to blame for.
+type WrongField struct{ Field string }
+
+func (w *WrongField) Error() string { return "field " + w.Field }
+
+// Wrong is the error of a field that cannot be taken as it is.
+func Wrong(field, sentence string) *engine.Error {
+	return &engine.Error{Code: engine.Invalid, Message: sentence, Err: &WrongField{field}}
+}
+
+// The fields that an error may name.
+const (
+	FieldName      = "name"
+	FieldContact   = "contact"
+	FieldPhone     = "phone"
+	FieldEmail     = "email"
+	FieldBorn      = "born"
+	FieldConsent   = "consent"
+	FieldSpecialty = "specialty"
+	FieldPostal    = "postal"
+	FieldWhen      = "when"
+	FieldUntil     = "until"
+)
 
 // JoinRequest is what somebody says who puts themselves, or a relative, on the list.
 type JoinRequest struct {
@@ -37,12 +62,13 @@ type JoinRequest struct {
 	Availability  string                  `json:"-"` // in words, besides the windows
 	NoticeMinutes int                     `json:"notice_minutes,omitempty"`
 	Consent       string                  `json:"consent"` // version of the text that was agreed to
+	Key           string                  `json:"-"`       // of one press of the form; the same twice joins once
 	// Of a proxy: who answers for the person.
 	ProxyName string `json:"proxy_name,omitempty"`
 	Relation  string `json:"relation,omitempty"`
 }
 
-// JoinResult is what showing a contact came to.
+// JoinResult says what showing a contact came to.
 type JoinResult string
 
 // The results.

@@ -164,6 +164,7 @@ func newAPI(s *Server, mux *http.ServeMux) (*huma.OpenAPI, error) {
 	s.waitlistCalls(api)
 	s.peopleCalls(api)
 	s.listCalls(api)
+	s.newcomerCalls(api)
 	s.modeCalls(api)
 	s.optionCalls(api)
 	s.accountCalls(api)

@@ -35,6 +35,11 @@ type Desk interface {
 	// SetSooner sets or withdraws a patient's consent to be offered earlier times for any appointment.
 	SetSooner(ctx context.Context, c engine.ClinicID, p engine.PatientID, by engine.UserID, in desk.SoonerChange) (desk.Record, error)
 	Broken(ctx context.Context, c engine.ClinicID) ([]desk.Broken, error)
+	// Newcomers lists who joined by themselves; SearchRecords looks for one of them in the record system, and
+	// DecideJoin links or refuses one.
+	Newcomers(ctx context.Context, c engine.ClinicID) (desk.Newcomers, error)
+	SearchRecords(ctx context.Context, c engine.ClinicID, p engine.PatientID) (desk.Found, error)
+	DecideJoin(ctx context.Context, c engine.ClinicID, p engine.PatientID, by engine.UserID, in desk.JoinDecision) (desk.Newcomers, error)
 	// Messages shows every text of the clinic as a patient gets it.
 	Messages(ctx context.Context, c engine.ClinicID) ([]wording.Preview, error)
 	// Unread lists what patients wrote that no rule could read; SettleUnread answers it, once per key.
@@ -70,4 +75,20 @@ type Offers interface {
 	// Reply takes an answer and waits a moment for the record system, so that the answer is final
 	// when it can be.
 	Reply(ctx context.Context, r engine.Reply) (engine.Answer, error)
+}
+
+// Doors is what the pages need where people put themselves on a list. Errors are *engine.Error; one of code
+// engine.Invalid may have a *desk.WrongField as its cause.
+type Doors interface {
+	Door(ctx context.Context, c engine.ClinicID) (desk.Door, error)
+	// Join takes what somebody says and sends each contact its code. Neither its answer nor its time says
+	// whether the person is known.
+	Join(ctx context.Context, c engine.ClinicID, in desk.JoinRequest) (handle string, err error)
+	ProveCode(ctx context.Context, c engine.ClinicID, handle, code string) (desk.JoinResult, error)
+	// Proving says where the link of a mail belongs, and in which language; ProveLink takes the press.
+	Proving(ctx context.Context, token string) (desk.Door, engine.Lang, error)
+	ProveLink(ctx context.Context, token string) (desk.JoinResult, error)
+	// SendLink sends to a telephone or mailbox the links of the people it belongs to, if there are any; its
+	// answer does not say.
+	SendLink(ctx context.Context, c engine.ClinicID, contact string) error
 }

@@ -246,6 +246,19 @@ func (d *fakeDesk) Broken(context.Context, engine.ClinicID) ([]desk.Broken, erro
 	return []desk.Broken{{Patient: "p1", Name: "Zoé"}}, d.err
 }
 
+func (d *fakeDesk) Newcomers(context.Context, engine.ClinicID) (desk.Newcomers, error) {
+	return desk.Newcomers{Open: true, Joining: []desk.Joining{{Patient: "p1", Name: "Zoé", Contacts: []desk.Contact{}}}, Quiet: []desk.Quiet{}}, d.err
+}
+
+func (d *fakeDesk) SearchRecords(context.Context, engine.ClinicID, engine.PatientID) (desk.Found, error) {
+	return desk.Found{Sources: []string{"Patient/17"}, Can: true}, d.err
+}
+
+func (d *fakeDesk) DecideJoin(_ context.Context, _ engine.ClinicID, p engine.PatientID, by engine.UserID, in desk.JoinDecision) (desk.Newcomers, error) {
+	d.settled = append(d.settled, fmt.Sprintf("%s %s %s %s", by, in.Action, p, in.Source))
+	return desk.Newcomers{Joining: []desk.Joining{}, Quiet: []desk.Quiet{}}, d.err
+}
+
 func (d *fakeDesk) Unread(context.Context, engine.ClinicID) ([]desk.Unread, error) {
 	return []desk.Unread{{ID: "o1", Patient: "Zoé", Channel: engine.SMS, Lang: engine.French, Texts: []desk.UnreadText{{Text: "peut-être"}}}}, d.err
 }
@@ -374,6 +387,84 @@ func (o *fakeOffers) Reply(_ context.Context, r engine.Reply) (engine.Answer, er
 	}
 	o.views[r.Token] = v
 	return engine.Answer{Kind: v.State}, nil
+}
+
+// fakeDoors is clinic "nord", which people may join with the code 482913.
+type fakeDoors struct {
+	mu    sync.Mutex
+	door  desk.Door
+	asked []desk.JoinRequest
+	links []string
+	tries int
+	err   error
+}
+
+const goodCode, goodProof = "482913", "0123456789abcdef0123456789abcdefAAAAAAAAAAAAAAAAAAAAAA"
+
+func newFakeDoors() *fakeDoors {
+	return &fakeDoors{door: desk.Door{
+		Clinic: "nord", Name: "Clinique <Nord> & fils", Phone: "514 555-0100", Lang: engine.French, Open: true, Born: true,
+		Practitioners: []engine.Practitioner{
+			{ID: "roy", Name: "Dre Anne Roy", Specialty: "dermatology"}, {ID: "lam", Name: "Dr Paul Lam", Specialty: "family-medicine"},
+		},
+		Places: []engine.Place{{ID: "n", Name: "Nord"}, {ID: "s", Name: "Sud"}},
+	}}
+}
+
+func (d *fakeDoors) Door(_ context.Context, c engine.ClinicID) (desk.Door, error) {
+	if c != "nord" {
+		return desk.Door{}, engine.Errorf(engine.NotFound, "there is no such clinic")
+	}
+	return d.door, d.err
+}
+
+func (d *fakeDoors) Join(_ context.Context, _ engine.ClinicID, in desk.JoinRequest) (string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if in.Given == "" {
+		return "", desk.Wrong(desk.FieldName, "a name is needed")
+	}
+	d.asked = append(d.asked, in)
+	return "handle-of-the-join", d.err
+}
+
+func (d *fakeDoors) ProveCode(_ context.Context, _ engine.ClinicID, handle, code string) (desk.JoinResult, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.tries++
+	switch {
+	case handle != "handle-of-the-join" || d.tries > 5:
+		return desk.JoinOver, d.err
+	case code != goodCode:
+		return desk.JoinWrong, d.err
+	}
+	return desk.JoinProven, d.err
+}
+
+func (d *fakeDoors) Proving(_ context.Context, token string) (desk.Door, engine.Lang, error) {
+	if token != goodProof {
+		return desk.Door{}, "", engine.Errorf(engine.NotFound, "there is nothing to confirm")
+	}
+	return d.door, engine.English, d.err
+}
+
+func (d *fakeDoors) ProveLink(_ context.Context, token string) (desk.JoinResult, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.tries++; token != goodProof || d.tries > 1 {
+		return desk.JoinAlready, d.err
+	}
+	return desk.JoinProven, d.err
+}
+
+func (d *fakeDoors) SendLink(_ context.Context, _ engine.ClinicID, contact string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.links = append(d.links, contact)
+	if contact == "nobody" {
+		return desk.Wrong(desk.FieldEmail, "the mail address is not a valid one")
+	}
+	return d.err
 }
 
 // fakeAccounts keeps accounts, sessions and passes in maps.
@@ -597,6 +688,7 @@ type bench struct {
 	*Server
 	desk     *fakeDesk
 	offers   *fakeOffers
+	doors    *fakeDoors
 	accounts *fakeAccounts
 	trail    *fakeTrail
 	counts   *counts
@@ -616,7 +708,7 @@ func setup(tb testing.TB, change ...func(*Config)) *bench {
 		tb.Fatal(err)
 	}
 	b := &bench{
-		desk: newFakeDesk(), offers: newFakeOffers(),
+		desk: newFakeDesk(), offers: newFakeOffers(), doors: newFakeDoors(),
 		accounts: &fakeAccounts{
 			accounts: map[engine.UserID]Account{"marie": {ID: "marie", Hash: hash, Clinics: []engine.ClinicID{"nord"}}},
 			sessions: make(map[string]Session), passes: make(map[string]Pass),
@@ -630,7 +722,7 @@ func setup(tb testing.TB, change ...func(*Config)) *bench {
 		logs:  &locked{},
 	}
 	cfg := Config{
-		Desk: b.desk, Offers: b.offers, Accounts: b.accounts, Trail: b.trail, Version: "test", Now: b.clock.now, Metrics: b.counts,
+		Desk: b.desk, Offers: b.offers, Doors: b.doors, Accounts: b.accounts, Trail: b.trail, Version: "test", Now: b.clock.now, Metrics: b.counts,
 		PublicBase: &url.URL{Scheme: "https", Host: "relais.example"},
 		Logger:     slog.New(slog.NewTextHandler(b.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}

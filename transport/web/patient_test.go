@@ -17,6 +17,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden pages")
 
+var handleField = regexp.MustCompile(`name="handle" value="[^"]+"`)
+
 var pressField = regexp.MustCompile(`name="press" value="[A-Z2-7]+"`)
 
 var styleElement = regexp.MustCompile(`(?s)<style>(.*?)</style>`)

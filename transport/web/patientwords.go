@@ -156,6 +156,11 @@ var (
 		French:  say{Title: "Ce lien ne mène à aucune offre", Text: []string{"Il est peut-être trop ancien ou incomplet. Ouvrez de nouveau le lien du message reçu, ou appelez votre clinique."}},
 		English: say{Title: "This link leads to no offer", Text: []string{"It may be too old or incomplete. Open the link in the message again, or call your clinic."}},
 	}
+	// noticeNowhere is the same for a clinic that does not exist and a link that is over.
+	noticeNowhere = notice{
+		French:  say{Title: "Cette page n’existe pas", Text: []string{"Le lien est peut-être incomplet ou trop ancien. Ouvrez de nouveau celui du message reçu, ou appelez votre clinique."}},
+		English: say{Title: "There is no such page", Text: []string{"The link may be incomplete or too old. Open the one in the message again, or call your clinic."}},
+	}
 	noticeLater = notice{
 		French:  say{Title: "Réessayez dans un moment", Text: []string{"La page ne peut pas être affichée maintenant et aucune réponse n’a été enregistrée. Réessayez dans une minute, ou appelez votre clinique."}},
 		English: say{Title: "Try again in a moment", Text: []string{"The page cannot be shown now and no answer was recorded. Try again in a minute, or call your clinic."}},

@@ -119,6 +119,9 @@ var needs = map[string]Permission{
 	"mergePatients":    Work,
 	"importWaitlist":   Work,
 	"exportWaitlist":   Work,
+	"newcomers":        Look,
+	"searchRecords":    Work,
+	"decideJoin":       Work,
 
 	// What Relais does by itself, and for whom.
 	"mode":         Look,

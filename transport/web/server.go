@@ -43,7 +43,9 @@ const (
 	LimitToken   = "token" // guesses of patients' links
 	LimitReply   = "reply" // presses on one patient's page
 	LimitSockets = "sockets"
-	LimitAPI     = "api" // calls with an API token
+	LimitAPI     = "api"      // calls with an API token
+	LimitJoin    = "join"     // people who join or ask for their link
+	LimitWho     = "identity" // dates of birth that were tried
 )
 
 // SocketLimits bounds the open feeds. A zero takes its default.
@@ -53,10 +55,11 @@ type SocketLimits struct {
 	Address int // 500: a network behind one public address; an IPv6 /64 counts as one
 }
 
-// Config is what a Server needs. Desk, Offers, Accounts, PublicBase and Logger are required.
+// Config is what a Server needs. Desk, Offers, Doors, Accounts, PublicBase and Logger are required.
 type Config struct {
 	Desk     Desk
 	Offers   Offers
+	Doors    Doors
 	Accounts Accounts
 	// PublicBase is where browsers reach this server. Its origin is trusted whatever Host a
 	// proxy passes on.
@@ -106,6 +109,9 @@ type Server struct {
 	roles         sync.Mutex         // held while somebody's role is changed
 	passkeys      *webauthn.WebAuthn // nil: the address is not one that passkeys work with
 	replies       *limiter[string]
+	joinAddress   *limiter[netip.Addr]
+	codeAddress   *limiter[netip.Addr]
+	joinContact   *limiter[string]
 
 	feed *hub
 	stop chan struct{}
@@ -116,8 +122,8 @@ type Server struct {
 // New makes a server. It fails when something required is missing or the embedded page cannot be
 // read.
 func New(cfg Config) (*Server, error) {
-	if cfg.Desk == nil || cfg.Offers == nil || cfg.Accounts == nil || cfg.PublicBase == nil || cfg.Logger == nil {
-		return nil, errors.New("web: Desk, Offers, Accounts, PublicBase and Logger are required")
+	if cfg.Desk == nil || cfg.Offers == nil || cfg.Doors == nil || cfg.Accounts == nil || cfg.PublicBase == nil || cfg.Logger == nil {
+		return nil, errors.New("web: Desk, Offers, Doors, Accounts, PublicBase and Logger are required")
 	}
 	if cfg.PublicBase.Host == "" || (cfg.PublicBase.Scheme != "http" && cfg.PublicBase.Scheme != "https") {
 		return nil, errors.New("web: PublicBase must be an http or https URL with a host")
@@ -146,6 +152,9 @@ func New(cfg Config) (*Server, error) {
 		allFailures:   newLimiter[struct{}](allFailureEvery, allFailureBurst),
 		tokens:        newLimiter[string](tokenEvery, tokenBurst),
 		replies:       newLimiter[string](replyEvery, replyBurst),
+		joinAddress:   newLimiter[netip.Addr](joinEvery, joinBurst),
+		codeAddress:   newLimiter[netip.Addr](codeEvery, codeBurst),
+		joinContact:   newLimiter[string](contactEvery, contactBurst),
 		stop:          make(chan struct{}),
 	}
 	s.feed = newHub(s)
@@ -171,6 +180,7 @@ func (s *Server) routes(page *deskPage) error {
 	s.mux.HandleFunc("GET /ws/calendar", s.calendar)
 	s.patientRoutes()
 	s.singleRoutes()
+	s.doorRoutes()
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
 	s.mux.HandleFunc("GET /readyz", s.ready)
 	s.mux.HandleFunc("GET /robots.txt", func(w http.ResponseWriter, _ *http.Request) {
@@ -185,6 +195,8 @@ func (s *Server) routes(page *deskPage) error {
 	// A patient's page sends no referrer, so old browsers post "Origin: null" from it. The token in
 	// its path is what authorises the press, and no cookie is read.
 	guard.AddInsecureBypassPattern("/o/")
+	guard.AddInsecureBypassPattern("/c/")
+	guard.AddInsecureBypassPattern("/j/") // anybody may join, from anywhere: what is sent must be shown to be theirs
 	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		writeProblem(w, newProblem(engine.Forbidden, "This request comes from another site."))
 	}))

@@ -158,7 +158,7 @@ func (l links) Own(token string) string { return string(l) + "/p/" + token }
 
 func (l links) Stop(token string) string { return string(l) + "/p/" + token + "/stop" }
 
-func (l links) Prove(token string) string { return string(l) + "/j/m/" + token }
+func (l links) Prove(token string) string { return string(l) + "/c/" + token }
 
 // notConfigured is a channel without an account: it fails at once, so that others are tried.
 type notConfigured struct{}

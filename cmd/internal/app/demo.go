@@ -276,7 +276,7 @@ func demoClinics(opt DemoOptions) []ClinicConfig {
 	clinic := func(id, name, address, phone string) ClinicConfig {
 		var c ClinicConfig
 		c.setDefaults()
-		c.ID, c.Name, c.Address, c.Phone, c.Policy = id, name, address, phone, policy()
+		c.ID, c.Name, c.Address, c.Phone, c.Policy, c.Join = id, name, address, phone, policy(), true
 		return c
 	}
 	derma := clinic("dermatologie", "Clinique de dermatologie du Parc", "4200, avenue du Parc, Montréal", "+15145550142")

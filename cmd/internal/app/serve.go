@@ -168,7 +168,7 @@ func (p *program) buildWeb(sandbox bool) error {
 		return fmt.Errorf("public_url: %w", err)
 	}
 	p.web, err = web.New(web.Config{
-		Desk: frontDesk{p.relais}, Offers: p.relais, Accounts: accounts{p.store}, Trail: trail{p.store}, PublicBase: base,
+		Desk: frontDesk{p.relais}, Offers: p.relais, Doors: patientDoor{p.relais}, Accounts: accounts{p.store}, Trail: trail{p.store}, PublicBase: base,
 		Secure: base.Scheme == "https", Sandbox: sandbox, Version: Version(), TrustedProxies: p.cfg.TrustedProxies,
 		Sockets: web.SocketLimits{Process: p.cfg.Limits.FeedClients}, Metrics: webMetrics{p.metrics}, Logger: p.log,
 	})
