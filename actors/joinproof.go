@@ -304,7 +304,7 @@ func (r *Relais) joining(ctx context.Context, in engine.Reply, newer time.Time) 
 	}
 	lang := cmp.Or(in.Lang, j.value.Request.Lang, engine.French)
 	at := slices.IndexFunc(j.value.Contacts, func(k engine.Contact) bool { return k.Channel == engine.SMS && k.Phone == in.Phone })
-	yes := in.Intent == engine.Yes || in.Intent == engine.Choice && strings.TrimSpace(in.Text) == r.joinCode(id, j.value.Contacts[at])
+	yes := in.Intent == engine.Yes || (in.Intent == engine.Choice || in.Intent == engine.Unclear) && strings.TrimSpace(in.Text) == r.joinCode(id, j.value.Contacts[at])
 	f := wording.Facts{Clinic: c.Name, Phone: c.Phone, Zone: c.zone, Own: c.Wording}
 	switch {
 	case yes:
