@@ -616,6 +616,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/clinics/{clinic}/patients/{patient}/joining": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Link somebody who joined, or refuse them
+         * @description Linking starts their offers. 409 when somebody else here has the reference, or the person was linked otherwise meanwhile. Answers with who is left.
+         */
+        post: operations["decideJoin"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/clinics/{clinic}/patients/{patient}/merge": {
         parameters: {
             query?: never;
@@ -670,6 +690,26 @@ export interface paths {
          * @description A proxy's addresses are contacts of the patient that name the proxy. Offers go to the chosen proxies and not to the patient. Answers with the patient.
          */
         post: operations["changeProxy"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clinics/{clinic}/patients/{patient}/records": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Look for somebody in the record system
+         * @description Who has the same name, date of birth and one of the same contacts there. Nothing is changed.
+         */
+        post: operations["searchRecords"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1002,6 +1042,26 @@ export interface paths {
          * @description Comma-separated values with headings in French or English. Says of each line what it does, and why a bad one is left out. The same file twice does nothing the second time.
          */
         post: operations["importWaitlist"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clinics/{clinic}/waitlist/newcomers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who joined by themselves, and who fell silent
+         * @description People who joined by the clinic's link and are to be linked with the record system, and those who did not answer, twice, whether they are still looking.
+         */
+        get: operations["newcomers"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1612,6 +1672,12 @@ export interface components {
             location: string;
             message: string;
         };
+        Found: {
+            /** @description the record system can be searched */
+            can: boolean;
+            /** @description who has this name, this date of birth and one of these contacts */
+            sources: string[];
+        };
         Frame: {
             deltas?: components["schemas"]["Delta"][] | null;
             ping?: components["schemas"]["Ping"];
@@ -1777,6 +1843,29 @@ export interface components {
             name: string;
             /** @enum {string} */
             role: "operator" | "clerk" | "manager" | "administrator";
+        };
+        JoinDecision: {
+            /** @enum {string} */
+            action: "link" | "refuse";
+            /** @description for link: the record system's reference, for example Patient/17 */
+            source?: string;
+        };
+        Joining: {
+            /** Format: date */
+            born?: string;
+            contacts: components["schemas"]["Contact"][];
+            entry: string;
+            /** Format: date-time */
+            joined: string;
+            /** @enum {string} */
+            lang: "fr" | "en";
+            name: string;
+            patient: string;
+            /** @description who signed the person up, when that was somebody else */
+            relation?: string;
+            /** @description what the record system calls the person, when that is known already */
+            source?: string;
+            specialty: string;
         };
         Lead: {
             /** Format: int64 */
@@ -1949,6 +2038,16 @@ export interface components {
             /** @description for the header Authorization: Bearer; it is not shown again */
             secret: string;
             token: components["schemas"]["APIToken"];
+        };
+        Newcomers: {
+            /** @description the one that waits longest first; at most 200 */
+            joining: components["schemas"]["Joining"][];
+            /** @description where they do */
+            link: string;
+            /** @description people may join by the clinic's link */
+            open: boolean;
+            /** @description at most 200 */
+            quiet: components["schemas"]["Quiet"][];
         };
         Note: {
             /** Format: date-time */
@@ -2330,6 +2429,16 @@ export interface components {
              * @description of the patient, that the person was looking at
              */
             revision: number;
+        };
+        Quiet: {
+            /**
+             * Format: date-time
+             * @description the last time
+             */
+            asked: string;
+            entry: string;
+            name: string;
+            patient: string;
         };
         Reach: {
             /**
@@ -3948,6 +4057,44 @@ export interface operations {
             };
         };
     };
+    decideJoin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description a clinic's identifier */
+                clinic: string;
+                /** @description a patient's identifier */
+                patient: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["JoinDecision"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Newcomers"];
+                };
+            };
+            /** @description What went wrong, as RFC 9457 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     mergePatients: {
         parameters: {
             query?: never;
@@ -4049,6 +4196,40 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Record"];
+                };
+            };
+            /** @description What went wrong, as RFC 9457 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    searchRecords: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description a clinic's identifier */
+                clinic: string;
+                /** @description a patient's identifier */
+                patient: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Found"];
                 };
             };
             /** @description What went wrong, as RFC 9457 */
@@ -4716,6 +4897,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Import"];
+                };
+            };
+            /** @description What went wrong, as RFC 9457 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    newcomers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description a clinic's identifier */
+                clinic: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Newcomers"];
                 };
             };
             /** @description What went wrong, as RFC 9457 */
