@@ -78,6 +78,7 @@ type CarrierServer struct {
 	chaos    Chaos
 	lines    map[string]LineKind
 	smsURL   string
+	callURL  string // of calls to the number: only shown, for nobody calls in here
 	dice     *mathrand.Rand
 	pending  int
 	messages map[string]*message
@@ -136,6 +137,13 @@ func StartCarrier(cfg CarrierConfig) (*CarrierServer, error) {
 
 // BaseURL is where the API is, for the adapter's BaseURL.
 func (c *CarrierServer) BaseURL() string { return "http://" + c.listen.Addr().String() }
+
+// SetCallURL says where the number's incoming calls go.
+func (c *CarrierServer) SetCallURL(u string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.callURL = u
+}
 
 // SetSmsURL says where Relais takes texts, once its own address is known.
 func (c *CarrierServer) SetSmsURL(u string) {

@@ -41,6 +41,7 @@ func (c *CarrierServer) routes() http.Handler {
 	mux.HandleFunc("POST "+account+"/Messages.json", c.signedIn(c.createMessage))
 	mux.HandleFunc("GET /2010-04-01/Accounts/{file}", c.signedIn(c.account))
 	mux.HandleFunc("GET "+account+"/IncomingPhoneNumbers.json", c.signedIn(c.numbers))
+	mux.HandleFunc("GET /v1/Services/{service}", c.signedIn(c.service))
 	mux.HandleFunc("GET /v1/Services/{service}/PhoneNumbers", c.signedIn(c.senders))
 	mux.HandleFunc("GET "+account+"/Messages.json", c.signedIn(c.listMessages))
 	mux.HandleFunc("GET "+account+"/Calls.json", c.signedIn(c.listCalls))

@@ -23,7 +23,10 @@ func (c *CarrierServer) account(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *CarrierServer) number() map[string]any {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	return map[string]any{
+		"sms_url": c.smsURL, "voice_url": c.callURL,
 		"sid": "PN00000000000000000000000000000001", "phone_number": c.cfg.From,
 		"capabilities": map[string]bool{"sms": true, "SMS": true, "voice": true, "mms": false},
 	}
@@ -36,6 +39,15 @@ func (c *CarrierServer) numbers(w http.ResponseWriter, r *http.Request) {
 		found = append(found, c.number())
 	}
 	reply(w, http.StatusOK, map[string]any{"incoming_phone_numbers": found})
+}
+
+// service shows the messaging service, which leaves incoming texts to its number.
+func (c *CarrierServer) service(w http.ResponseWriter, r *http.Request) {
+	if c.cfg.Service == "" || r.PathValue("service") != c.cfg.Service {
+		deny(w, http.StatusNotFound, 20404, "The requested resource was not found")
+		return
+	}
+	reply(w, http.StatusOK, map[string]any{"sid": c.cfg.Service, "inbound_request_url": nil, "use_inbound_webhook_on_number": true})
 }
 
 // senders lists the numbers of the messaging service.

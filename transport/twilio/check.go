@@ -33,7 +33,7 @@ const (
 )
 
 // Check tries the way of a text and of a call step by step, and tells each step as it ends: sign in,
-// token, sender, public address, then for a text message, webhook and delivery, and for a call the
+// token, sender, incoming, public address, then for a text message, webhook and delivery, and for a call the
 // call, its webhook and who picked up. The messages are real and say that they are a test. A step
 // whose ground failed is skipped. Sentences hold no number. It may run beside a Relais that serves.
 func (c *Client) Check(ctx context.Context, plan CheckPlan, step func(engine.CheckStep)) {
@@ -44,6 +44,7 @@ func (c *Client) Check(ctx context.Context, plan CheckPlan, step func(engine.Che
 	signed := k.do("sign in", true, func() (engine.Verdict, string) { return k.signIn(ctx) })
 	k.do("token", signed, func() (engine.Verdict, string) { return k.token(ctx) })
 	sender := k.do("sender", signed, func() (engine.Verdict, string) { return k.sender(ctx) })
+	k.do("incoming", sender, func() (engine.Verdict, string) { return k.incoming(ctx) })
 	k.do("public address", true, func() (engine.Verdict, string) { return k.public(ctx) })
 	if plan.Text != "" {
 		k.text(ctx, sender)
@@ -104,6 +105,8 @@ func (k *checking) resource(path string) string {
 
 type ownedNumber struct {
 	PhoneNumber  string `json:"phone_number"`
+	SmsURL       string `json:"sms_url"`
+	VoiceURL     string `json:"voice_url"`
 	Capabilities map[string]any
 }
 

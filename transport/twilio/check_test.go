@@ -17,10 +17,12 @@ func TestCheckBesideServe(t *testing.T) {
 		edit func(*world)
 		want string
 	}{
-		"all is well":    {func(*world) {}, "sign in ok, token ok, sender ok, public address ok, message ok, webhook ok, delivered ok"},
-		"lost receipts":  {func(w *world) { _ = w.carrier.SetChaos(sandbox.Chaos{Lost: 1}) }, "sign in ok, token ok, sender ok, public address ok, message ok, webhook ok, delivered ok"},
-		"a phone is off": {func(w *world) { _ = w.carrier.SetLine(patient, sandbox.LineOff) }, "sign in ok, token ok, sender ok, public address ok, message ok, webhook ok, delivered failed"},
-		"no answer":      {func(w *world) { _ = w.carrier.SetChaos(sandbox.Chaos{Timeout: 1}) }, "sign in ok, token ok, sender ok, public address ok, message failed, webhook skipped, delivered skipped"},
+		"all is well":          {func(*world) {}, "sign in ok, token ok, sender ok, incoming ok, public address ok, message ok, webhook ok, delivered ok"},
+		"lost receipts":        {func(w *world) { _ = w.carrier.SetChaos(sandbox.Chaos{Lost: 1}) }, "sign in ok, token ok, sender ok, incoming ok, public address ok, message ok, webhook ok, delivered ok"},
+		"a phone is off":       {func(w *world) { _ = w.carrier.SetLine(patient, sandbox.LineOff) }, "sign in ok, token ok, sender ok, incoming ok, public address ok, message ok, webhook ok, delivered failed"},
+		"texts go astray":      {func(w *world) { w.carrier.SetSmsURL("https://demo.twilio.com/welcome") }, "sign in ok, token ok, sender ok, incoming failed, public address ok, message ok, webhook ok, delivered ok"},
+		"calls back go astray": {func(w *world) { w.carrier.SetCallURL("") }, "sign in ok, token ok, sender ok, incoming weak, public address ok, message ok, webhook ok, delivered ok"},
+		"no answer":            {func(w *world) { _ = w.carrier.SetChaos(sandbox.Chaos{Timeout: 1}) }, "sign in ok, token ok, sender ok, incoming ok, public address ok, message failed, webhook skipped, delivered skipped"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -57,6 +59,38 @@ func TestCheckReadsTheAnswerer(t *testing.T) {
 		c := client(t, x.answer, func(cfg *twilio.Config) { cfg.PublicBase = cfg.BaseURL })
 		c.Check(t.Context(), twilio.CheckPlan{}, func(s engine.CheckStep) {
 			if s.Name == "public address" && (s.Verdict != engine.CheckFailed || !strings.Contains(s.Sentence, x.want)) {
+				t.Errorf("%s: %+v", name, s)
+			}
+		})
+	}
+}
+
+// TestCheckIncomingOfAService: with a messaging service its own address counts, unless it leaves that to
+// its numbers.
+func TestCheckIncomingOfAService(t *testing.T) {
+	for name, x := range map[string]struct {
+		service string
+		want    engine.Verdict
+	}{
+		"its own":        {`{"inbound_request_url":"` + public + `/hooks/twilio/sms","use_inbound_webhook_on_number":false}`, engine.CheckOK},
+		"another":        {`{"inbound_request_url":"https://elsewhere.example","use_inbound_webhook_on_number":false}`, engine.CheckFailed},
+		"its numbers'":   {`{"inbound_request_url":null,"use_inbound_webhook_on_number":true}`, engine.CheckFailed},
+		"cannot be read": {`x`, engine.CheckFailed},
+	} {
+		c := client(t, func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case strings.HasSuffix(r.URL.Path, "/PhoneNumbers"):
+				answer(http.StatusOK, "", `{"phone_numbers":[{"phone_number":"+1"}]}`)(w, r)
+			case strings.HasPrefix(r.URL.Path, "/v1/Services/"):
+				answer(http.StatusOK, "", x.service)(w, r)
+			case strings.Contains(r.URL.Path, "IncomingPhoneNumbers"):
+				answer(http.StatusOK, "", `{"incoming_phone_numbers":[{"phone_number":"+1","capabilities":{"voice":true,"sms":true},"sms_url":"https://elsewhere.example","voice_url":"`+public+`/hooks/twilio/call"}]}`)(w, r)
+			default:
+				answer(http.StatusOK, "", `{"status":"active"}`)(w, r)
+			}
+		}, func(cfg *twilio.Config) { cfg.MessagingService = "MG1" })
+		c.Check(t.Context(), twilio.CheckPlan{}, func(s engine.CheckStep) {
+			if s.Name == "incoming" && s.Verdict != x.want {
 				t.Errorf("%s: %+v", name, s)
 			}
 		})

@@ -161,6 +161,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w.carrier.SetSmsURL(server.URL + "/hooks/twilio/sms")
+	w.carrier.SetCallURL(server.URL + "/hooks/twilio/call")
 	t.Cleanup(func() {
 		_ = w.carrier.Close()
 		server.Close()

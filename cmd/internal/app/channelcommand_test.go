@@ -59,6 +59,8 @@ func checkChannels(t *testing.T, edit func(c *sandbox.CarrierServer, settings ma
 		_ = wall.Close()
 	})
 	addr := freePort(t)
+	carrier.SetSmsURL("http://" + addr + "/hooks/twilio/sms")
+	carrier.SetCallURL("http://" + addr + "/hooks/twilio/call")
 	set := map[string]string{"addr": addr, "public": "http://" + addr, "token": "thetoken", "key": checkedKey, "secret": "thesecret", "from": checkedNumber}
 	if edit != nil {
 		edit(carrier, set)
@@ -109,7 +111,7 @@ func TestChannelCheck(t *testing.T) {
 		}
 		steps = append(steps, s.Step+s.Result+" "+s.Verdict)
 	}
-	want := "sign in ok; token ok; sender ok; public address ok; message ok; webhook ok; delivered ok; call ok; call webhook ok; picked up ok; ok "
+	want := "sign in ok; token ok; sender ok; incoming ok; public address ok; message ok; webhook ok; delivered ok; call ok; call webhook ok; picked up ok; ok "
 	if got := strings.Join(steps, "; "); got != want {
 		t.Errorf("got  %s\nwant %s\n%s", got, want, out)
 	}
@@ -125,6 +127,10 @@ func TestChannelCheckFinds(t *testing.T) {
 		"a wrong key":      {func(_ *sandbox.CarrierServer, s map[string]string) { s["secret"] = "nottheone" }, []string{"failed   sign in", "refuses the API key", "skipped  sender", "skipped  message", "skipped  delivered"}},
 		"a wrong token":    {func(_ *sandbox.CarrierServer, s map[string]string) { s["token"] = "nottheone" }, []string{"ok       sign in", "failed   token", "webhooks would all be refused", "failed   webhook"}},
 		"a foreign number": {func(_ *sandbox.CarrierServer, s map[string]string) { s["from"] = "+15145550199" }, []string{"failed   sender", "no such number", "skipped  message"}},
+		"texts that go elsewhere": {
+			func(c *sandbox.CarrierServer, _ map[string]string) { c.SetSmsURL("https://demo.twilio.com/welcome") },
+			[]string{"failed   incoming", "texts do not come to Relais", "/hooks/twilio/sms", "ok       message"},
+		},
 		"an outage": {
 			func(c *sandbox.CarrierServer, _ map[string]string) {
 				_ = c.SetChaos(sandbox.Chaos{Outage: sandbox.OutRefused})

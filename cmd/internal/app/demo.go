@@ -61,6 +61,7 @@ func (w *world) play(ctx context.Context, cfg Config, listen net.Listener, log *
 	}
 	w.mailbox.SetRoute(p.inbound.Addr().String())
 	w.carrier.SetSmsURL(cfg.PublicURL + "/hooks/twilio/sms")
+	w.carrier.SetCallURL(cfg.PublicURL + "/hooks/twilio/call")
 	w.dme.SetTrickle(!w.opt.Quiet)
 	go w.dme.Trickle(ctx, trickleEvery)
 	go w.extend(ctx)
