@@ -384,7 +384,7 @@ func (t *turn) prove(i int, at time.Time) {
 			d.Proof = at
 		}
 	}
-	if asks(d.Kind) {
+	if asks(d.Kind) && d.Channel != engine.EmailMail { // a report says that it is in a mailbox, not that somebody looks there
 		t.reached(d.Channel, d.Proof)
 	}
 	for j, o := range t.Deliveries {
