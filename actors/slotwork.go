@@ -148,7 +148,8 @@ func (a *slotActor) current(w *slotWork) bool {
 		}
 		c := *in.For
 		c.Current = slot.GivesUp(e, a.state.Slot)
-		in.For, w.in = &c, in
+		in.For = &c
+		w.in = in
 	case slot.Opened, slot.Tick, slot.BookingAccepted, slot.BookingRefused, slot.GivenUp, slot.Taken, slot.Suspend, slot.Resume,
 		slot.Unreachable, slot.EntryGone, slot.ModeChanged: // none of them claims
 	}
