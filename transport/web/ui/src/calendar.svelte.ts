@@ -83,6 +83,8 @@ export class Calendar implements Sink {
   queueVersion = $state(0);
   seq = 0;
   onNews: (n: News) => void = () => {};
+  /** Brings what the feed still holds back. */
+  flush: () => void = () => {};
 
   readonly #cells = new Map<string, Cell>();
   readonly #columns = new Map<string, Column>();
@@ -228,6 +230,7 @@ export class Calendar implements Sink {
 
   /** Takes the card that a command answered with, unless the feed brought a newer one already. */
   take(card: Card) {
+    this.flush();
     const old = this.#cells.get(card.id)?.card;
     if (old && old.revision >= card.revision) return;
     const touched = new Set<Column>();
