@@ -155,6 +155,8 @@ func (a *dmeActor) Receive(c *system.Context, msg any) {
 		a.show(m)
 	case *holdAsk:
 		a.hold(c, m)
+	case *findAsk:
+		a.find(m)
 	default:
 		a.write(c, msg)
 	}

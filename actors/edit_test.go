@@ -12,6 +12,7 @@ import (
 	"relais/engine/desk"
 	"relais/engine/duplicate"
 	"relais/engine/roster"
+	"relais/engine/slot"
 )
 
 func first(t *testing.T, err error, want engine.UserID) {
@@ -388,6 +389,45 @@ func TestImport(t *testing.T) {
 			if err != nil || len(got.Lines) != 1 || got.Lines[0].Does != "same" {
 				t.Errorf("what was exported in %s comes back as %+v, %v", lang, got.Lines, err)
 			}
+		}
+	})
+}
+
+// TestFreeByHand: a slot that is free though nobody cancelled it is offered when the desk says so, once, and
+// not when the record system shows it taken.
+func TestFreeByHand(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, 1, nil)
+		w.dmes["a"].add("S1", monday.Add(3*time.Hour), 20*time.Minute)
+		w.dmes["a"].add("S2", monday.Add(4*time.Hour), 20*time.Minute)
+		w.start()
+		w.enrol("a", 1, nil)
+		w.wait(10 * time.Second)
+		if _, err := w.act("S1", "free", 0, "k1", ""); engine.CodeOf(err) != engine.Conflict {
+			t.Errorf("a slot that is taken was freed: %v", err)
+		}
+		w.dmes["a"].cancel("S1")
+		w.wait(2 * time.Second)
+		w.do("S1", "withdraw") // now it is free there, and offered to nobody
+		w.wait(time.Minute)
+		for range 2 { // the same press twice
+			if _, err := w.act("S1", "free", 0, "k2", ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.wait(5 * time.Second)
+		w.phase("S1", slot.Freed)
+		if s := w.slot("S1"); s.Opening != 2 {
+			t.Errorf("opened %d times", s.Opening)
+		}
+		if _, err := w.act("S1", "free", 0, "k3", ""); engine.CodeOf(err) != engine.Conflict {
+			t.Errorf("freed while it is open: %v", err)
+		}
+		w.do("S1", "send_now")
+		w.wait(time.Second)
+		w.answer(w.says("a", 1, "oui"), engine.AnsBooked)
+		if !slices.Contains(w.events("S1"), "freed_by_hand") {
+			t.Errorf("the timeline does not say it: %v", w.events("S1"))
 		}
 	})
 }

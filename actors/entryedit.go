@@ -27,7 +27,7 @@ func (c *clinic) wishOf(e engine.Entry) *desk.Wish {
 	return &desk.Wish{
 		Specialty: e.Specialty, Practitioners: e.Practitioners, Windows: e.Windows, Places: e.Places, Located: e.Home != nil,
 		Availability: availability.Describe(e.Windows, engine.French), English: availability.Describe(e.Windows, engine.English),
-		RadiusKm:     e.RadiusKm, NotBefore: c.dayAt(e.NotBefore), NotAfter: c.dayAt(last), NoticeMinutes: int(e.Notice / time.Minute), Class: e.Class,
+		RadiusKm: e.RadiusKm, NotBefore: c.dayAt(e.NotBefore), NotAfter: c.dayAt(last), NoticeMinutes: int(e.Notice / time.Minute), Class: e.Class,
 	}
 }
 

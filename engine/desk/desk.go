@@ -228,7 +228,7 @@ type Link struct {
 
 // Action is a command of the front desk on a slot.
 type Action struct {
-	Action   string         `json:"action" enum:"approve,pause,resume,send_now,withdraw,book,settle"`
+	Action   string         `json:"action" enum:"approve,pause,resume,send_now,withdraw,book,settle,free" doc:"free: offer a slot that is free in the record system"`
 	Revision uint64         `json:"revision" doc:"the revision of the card the person was looking at"`
 	Entry    engine.EntryID `json:"entry,omitempty" doc:"for book: who gets the slot"`
 }

@@ -411,4 +411,5 @@ func Behind(s State, mode engine.Mode) bool {
 type Hand struct {
 	By      engine.UserID `json:"by"`
 	Version uint64        `json:"version"` // of the slot after it
+	At      time.Time     `json:"at,omitzero"`
 }

@@ -9,7 +9,11 @@ import (
 // staff lets a person at the front desk act on an opening that still looks for somebody.
 func (t *turn) staff(in Staff) error {
 	if in.Revision != 0 && in.Revision != t.Version {
-		return engine.Errorf(engine.Conflict, "This slot changed meanwhile. Look at it again before you decide.")
+		const sentence = "This slot changed meanwhile. Look at it again before you decide."
+		if t.Hand != nil && t.Hand.Version > in.Revision && !t.Hand.At.IsZero() {
+			return engine.ChangedBy(t.Hand.By, t.Hand.At, sentence)
+		}
+		return engine.Errorf(engine.Conflict, sentence)
 	}
 	var act func(Staff) error
 	switch in.Action {

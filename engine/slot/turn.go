@@ -464,7 +464,7 @@ func (t *turn) offer(id engine.OfferID) (int, error) {
 // by marks the person at the desk who changes the slot, on the state and on the notes.
 func (t *turn) by(user engine.UserID) {
 	t.By = user
-	t.Hand = &Hand{By: user, Version: t.Version + 1} // what Step makes of it
+	t.Hand = &Hand{By: user, Version: t.Version + 1, At: t.now} // what Step makes of it
 	for i, e := range t.effects {
 		if n, ok := e.(Note); ok {
 			n.By = user

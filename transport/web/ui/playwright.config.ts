@@ -18,6 +18,7 @@ export default defineConfig({
     { name: 'desk', testMatch: 'desk.spec.ts' },
     { name: 'modes', testMatch: 'modes.spec.ts' },
     { name: 'waitlist', testMatch: 'waitlist.spec.ts' },
+    { name: 'byhand', testMatch: 'byhand.spec.ts' },
     { name: 'insights', testMatch: 'insights.spec.ts' },
     { name: 'access', testMatch: 'access.spec.ts' },
   ],

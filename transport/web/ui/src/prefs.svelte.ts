@@ -21,12 +21,15 @@ class Prefs {
   theme: Theme = $state('auto');
   letters = $state(true);
   panel = $state(true);
+  /** A tone for what waits for a person; off unless somebody wants it. */
+  sound = $state(false);
 
   constructor() {
     const t = get('theme');
     if (t === 'light' || t === 'dark') this.theme = t;
     this.letters = get('letters') !== 'off';
     this.panel = get('panel') !== 'off';
+    this.sound = get('sound') === 'on';
   }
 
   setTheme(t: Theme) {
@@ -38,6 +41,17 @@ class Prefs {
   setLetters(on: boolean) {
     this.letters = on;
     put('letters', on ? 'on' : 'off');
+  }
+
+  setSound(on: boolean) {
+    this.sound = on;
+    put('sound', on ? 'on' : 'off');
+    if (on) this.ring();
+  }
+
+  /** Sounds, if that is wanted. */
+  ring() {
+    if (this.sound) void import('./sound').then((s) => s.chime());
   }
 
   setPanel(on: boolean) {

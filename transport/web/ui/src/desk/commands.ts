@@ -2,6 +2,7 @@
 import { api, ApiError } from '../api';
 import type { Calendar } from '../calendar.svelte';
 import { i18n } from '../i18n/i18n.svelte';
+import { exactly } from '../time';
 import type { ActionName, Card } from '../wire';
 import type { View } from './view.svelte';
 
@@ -10,6 +11,8 @@ export function possible(c: Card): ActionName[] {
   if (c.todo) return ['settle'];
   const pause: ActionName = c.paused ? 'resume' : 'pause';
   switch (c.state) {
+    case 'free':
+      return ['free'];
     case 'approval':
       return ['approve', 'book', 'withdraw'];
     case 'freed':
@@ -27,7 +30,7 @@ export const undoable = 10_000;
 
 /** Whether a command is one that can be taken back: nobody was told of the slot yet. */
 export const deferred = (card: Card, action: ActionName) =>
-  action === 'approve' || (action === 'withdraw' && !card.asked);
+  action === 'approve' || action === 'free' || (action === 'withdraw' && !card.asked);
 
 /**
  * Carries a command out, or lets it wait ten seconds where it can be undone. The revision is that of
@@ -65,8 +68,12 @@ export async function run(
       if (err.card) calendar.take(err.card);
       const changed = err.card !== undefined && err.card.revision !== card.revision;
       const byHand = (err.card?.by_revision ?? 0) > card.revision;
-      if (byHand && err.card?.by) view.say(t.conflict(err.card.by), true);
-      else if (changed) view.say(t.conflictUnknown, true);
+      // What was meant may still be possible: one press does it, on the slot as it is now.
+      const now = err.card;
+      const again = changed && now && possible(now).includes(action) ? () => void run(calendar, view, now, action, entry) : undefined;
+      if (err.changed) view.say(t.conflictAt(err.changed.by, exactly(err.changed.at, calendar.clinic?.zone ?? 'UTC', calendar.clinic?.today ?? '', i18n.lang)), true, again);
+      else if (byHand && err.card?.by) view.say(t.conflict(err.card.by), true, again);
+      else if (changed) view.say(t.conflictUnknown, true, again);
       else view.say(t.failed(err.detail), true);
     } else if (err.status === 0) {
       view.say(t.offline, true);

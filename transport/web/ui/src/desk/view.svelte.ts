@@ -13,6 +13,8 @@ export interface Notice {
   id: number;
   text: string;
   bad: boolean;
+  /** Does what was refused after all. */
+  again?: (() => void) | undefined;
 }
 
 /** A command that has not left yet and can be undone. */
@@ -96,10 +98,10 @@ export class View {
     this.write();
   }
 
-  say(text: string, bad = false) {
+  say(text: string, bad = false, again?: () => void) {
     const id = ++this.#notice;
-    this.notices = [...this.notices.slice(-2), { id, text, bad }];
-    setTimeout(() => this.dismiss(id), bad ? 12_000 : 5_000);
+    this.notices = [...this.notices.slice(-2), { id, text, bad, again }];
+    setTimeout(() => this.dismiss(id), again ? 30_000 : bad ? 12_000 : 5_000);
   }
 
   dismiss(id: number) {
