@@ -1289,8 +1289,11 @@ export interface components {
             role: "operator" | "clerk" | "manager" | "administrator";
         };
         Action: {
-            /** @enum {string} */
-            action: "approve" | "pause" | "resume" | "send_now" | "withdraw" | "book" | "settle";
+            /**
+             * @description free: offer a slot that is free in the record system
+             * @enum {string}
+             */
+            action: "approve" | "pause" | "resume" | "send_now" | "withdraw" | "book" | "settle" | "free";
             /** @description for book: who gets the slot */
             entry?: string;
             /**
