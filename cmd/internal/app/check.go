@@ -48,13 +48,23 @@ func LoadConfig(path string, env environment, flags func(*Config)) (Config, erro
 	if flags != nil {
 		flags(&cfg)
 	}
+	files := d.clinicFiles(&cfg)
+	d.strangers()
 	// A file that cannot be read as YAML has nothing to check; other mistakes do not hide more.
 	if len(d.lines) > 0 || path == "" {
 		c := &checker{d}
-		c.config(&cfg)
+		c.config(&cfg, files)
+	}
+	for _, f := range files {
+		slices.SortStableFunc(f.d.problems, func(a, b Problem) int { return cmp.Compare(lineOf(a), lineOf(b)) })
 	}
 	if len(d.problems) > 0 {
 		slices.SortStableFunc(d.problems, func(a, b Problem) int { return cmp.Compare(lineOf(a), lineOf(b)) })
+	}
+	for _, f := range files {
+		d.problems = append(d.problems, f.d.problems...)
+	}
+	if len(d.problems) > 0 {
 		return cfg, &ConfigError{d.problems}
 	}
 	return cfg, nil
@@ -174,7 +184,7 @@ var (
 
 const phoneHelp = "is not a telephone number; write it as +15145550100."
 
-func (c *checker) config(cfg *Config) {
+func (c *checker) config(cfg *Config, files []ownFile) {
 	if host, port, err := net.SplitHostPort(cfg.Addr); err != nil {
 		c.say("addr", "is %q; write a host and a port, for example localhost:8080 or :8080.", cfg.Addr)
 	} else if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
@@ -210,7 +220,7 @@ func (c *checker) config(cfg *Config) {
 	if cfg.Mail != nil {
 		c.mail(cfg.Mail)
 	}
-	c.clinics(cfg)
+	c.clinics(cfg, files)
 	c.hl7Listener(cfg)
 }
 
@@ -230,28 +240,40 @@ func (c *checker) keyFile(cfg *Config) {
 	}
 }
 
-func (c *checker) clinics(cfg *Config) {
-	if len(cfg.Clinics) == 0 {
-		c.say("clinics", "is empty; describe at least one clinic, as deploy/relais.example.yaml does.")
+// clinics checks those of the main file, and each file of clinics_dir. None at all is fine: the page for
+// settings, or relais clinic init, makes the first one.
+func (c *checker) clinics(cfg *Config, files []ownFile) {
+	if len(cfg.Clinics) > maxClinics {
+		c.say("clinics", "has more than 1,000 entries, with those of clinics_dir; run another Relais for the rest.")
 		return
 	}
-	if len(cfg.Clinics) > 1000 {
-		c.say("clinics", "has more than 1,000 entries; run another Relais for the rest.")
-		return
-	}
-	seen := map[string]int{}
-	sends := false
+	seen := map[string]string{}
+	sends, inFiles := false, len(cfg.Clinics)-len(files)
 	for i := range cfg.Clinics {
-		cl, at := &cfg.Clinics[i], fmt.Sprintf("clinics[%d]", i)
-		if first, ok := seen[cl.ID]; ok {
-			c.say(at+".id", "is %q as that of clinics[%d]; each clinic needs its own.", cl.ID, first)
+		cl, at, with, name := &cfg.Clinics[i], fmt.Sprintf("clinics[%d]", i), c, fmt.Sprintf("clinics[%d]", i)
+		if i >= inFiles {
+			at, with, name = clinicRoot, &checker{files[i-inFiles].d}, cl.file
+			if len(with.d.lines) == 0 {
+				continue // it cannot be read: said already
+			}
+			if want := strings.TrimSuffix(filepath.Base(cl.file), clinicExt); cl.ID != want && cl.ID != "" {
+				with.say(at+".id", "is %q, but the file is named for %q; rename one of them.", cl.ID, want)
+			}
 		}
-		seen[cl.ID] = i
-		sends = sends || cl.Mode != string(engine.Shadow)
-		c.clinic(at, cl)
-		c.wording(at+".wording", cl, cfg.PublicURL)
+		if first, ok := seen[cl.ID]; ok {
+			with.say(at+".id", "is %q as that of %s; each clinic needs its own.", cl.ID, first)
+		}
+		seen[cl.ID] = name
+		if cl.Mode != string(engine.Shadow) {
+			sends = true
+			if cfg.Twilio == nil && cfg.Mail == nil && i >= inFiles {
+				with.say(at+".mode", "would send offers, but the main configuration gives neither twilio nor mail; add one there, or write mode: shadow to only watch.")
+			}
+		}
+		with.clinic(at, cl)
+		with.wording(at+".wording", cl, cfg.PublicURL)
 	}
-	if sends && cfg.Twilio == nil && cfg.Mail == nil {
+	if sends && cfg.Twilio == nil && cfg.Mail == nil && inFiles > 0 {
 		c.say("clinics", "would send offers, but neither twilio nor mail is given; add one, or set mode: shadow to only watch.")
 	}
 }

@@ -27,6 +27,7 @@ type Config struct {
 	TwilioSecond   *TwilioConfig    `yaml:"twilio_second"` // takes over while the first fails; nil: nobody does
 	Mail           *MailConfig      `yaml:"mail"`          // nil: no mail
 	HL7            *HL7ListenConfig `yaml:"hl7"`           // nil: no clinic's record system speaks HL7 v2
+	ClinicsDir     string           `yaml:"clinics_dir"`   // one file a clinic; empty: clinics in data
 	Clinics        []ClinicConfig   `yaml:"clinics"`
 }
 
@@ -49,6 +50,9 @@ type LimitsConfig struct {
 
 // ClinicConfig is one clinic.
 type ClinicConfig struct {
+	file    string            // of clinics_dir that it was read from; empty: the main file
+	secrets map[string]string // what its file says of each secret, by setting: a reference or what is sealed
+
 	ID            string               `yaml:"id"`
 	Name          string               `yaml:"name"`
 	Address       string               `yaml:"address"`

@@ -91,6 +91,9 @@ func TestExampleIsComplete(t *testing.T) {
 func settings(typ reflect.Type, prefix string) []string {
 	var names []string
 	for f := range typ.Fields() {
+		if f.Tag.Get("yaml") == "" {
+			continue
+		}
 		name, typ := join(prefix, f.Tag.Get("yaml")), f.Type
 		if typ.Kind() == reflect.Slice && typ.Elem().Kind() == reflect.Struct && !isScalar(reflect.New(typ.Elem()).Elem()) {
 			name, typ = name+"[]", typ.Elem()
@@ -217,7 +220,7 @@ func FuzzConfig(f *testing.F) {
 		d := &decoder{file: "f", lines: map[string]int{}, origin: map[string]string{}, refs: map[string]bool{}}
 		cfg := DefaultConfig()
 		d.decode([]byte(text), &cfg)
-		(&checker{d}).config(&cfg)
+		(&checker{d}).config(&cfg, nil)
 		for _, p := range d.problems {
 			if p.Sentence == "" || p.Where == "" {
 				t.Errorf("a problem without words: %+v", p)

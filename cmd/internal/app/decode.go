@@ -29,12 +29,20 @@ type decoder struct {
 	origin   map[string]string // setting, its parts joined by _, to the variable it came from
 	refs     map[string]bool   // variables that the file refers to
 	problems []Problem
+
+	root    string            // what the whole file is a part of
+	secrets map[string]string // what the file says of each secret, by setting
+	now     string            // the setting at hand
+	// unseal opens what was sealed for a setting; nil: nothing is sealed here.
+	unseal func(setting, text string) (string, error)
+	strict bool            // secrets do not stand in the file
+	used   map[string]bool // variables that are settings
 }
 
 func newDecoder(file, example string, env environment) *decoder {
 	return &decoder{
 		file: file, example: example, env: env,
-		lines: map[string]int{}, origin: map[string]string{}, refs: map[string]bool{},
+		lines: map[string]int{}, origin: map[string]string{}, refs: map[string]bool{}, secrets: map[string]string{},
 	}
 }
 
@@ -80,7 +88,7 @@ func (d *decoder) decode(text []byte, target any) {
 	case 0:
 		d.problem(0, "", "the file is empty; start from %s.", d.example)
 	case 1:
-		d.value("", docs[0].Body, reflect.ValueOf(target).Elem())
+		d.value(d.root, docs[0].Body, reflect.ValueOf(target).Elem())
 	default:
 		d.problem(docs[1].Start.Position.Line, "", "a second document starts here; keep everything in one.")
 	}
@@ -149,7 +157,9 @@ func (d *decoder) value(path string, n ast.Node, v reflect.Value) {
 func (d *decoder) fields(path string, m ast.MapNode, v reflect.Value) {
 	known := map[string]reflect.Value{}
 	for i := range v.NumField() {
-		known[v.Type().Field(i).Tag.Get("yaml")] = v.Field(i)
+		if name := v.Type().Field(i).Tag.Get("yaml"); name != "" {
+			known[name] = v.Field(i)
+		}
 	}
 	for it := m.MapRange(); it.Next(); {
 		key, line := keyOf(it), it.Key().GetToken().Position.Line
@@ -169,6 +179,7 @@ func (d *decoder) fields(path string, m ast.MapNode, v reflect.Value) {
 
 // scalar sets one value from its text.
 func (d *decoder) scalar(line int, path, text string, v reflect.Value) {
+	d.now = path
 	if err := d.set(text, v); err != nil {
 		d.problem(line, path, "%s.", strings.TrimSuffix(err.Error(), "."))
 	}
@@ -177,6 +188,17 @@ func (d *decoder) scalar(line int, path, text string, v reflect.Value) {
 func (d *decoder) set(text string, v reflect.Value) error {
 	switch target := v.Addr().Interface().(type) {
 	case *Secret:
+		d.secrets[d.now] = text
+		switch sealed, ok := strings.CutPrefix(text, sealedPrefix); {
+		case ok && d.unseal != nil:
+			value, err := d.unseal(d.now, sealed)
+			*target = Secret(value)
+			return err
+		case ok:
+			return errors.New("is sealed, which only the files of clinics_dir can be")
+		case d.strict && text != "" && !strings.HasPrefix(text, "file:") && !strings.HasPrefix(text, "env:"):
+			return errors.New("is a secret in the open; put it into a file that only relais may read and write file:/path, or env:NAME")
+		}
 		return target.resolve(text, d.lookup)
 	case *Duration:
 		return target.UnmarshalText([]byte(text))
@@ -217,8 +239,13 @@ func (d *decoder) set(text string, v reflect.Value) error {
 // environ applies the variables RELAIS_*: every setting outside of lists has one, its name in
 // capitals with its parts joined by underscores.
 func (d *decoder) environ(target any) {
-	used := map[string]bool{"RELAIS_CONFIG": true}
-	d.variables("RELAIS", reflect.ValueOf(target).Elem(), used)
+	d.used = map[string]bool{"RELAIS_CONFIG": true}
+	d.variables("RELAIS", reflect.ValueOf(target).Elem(), d.used)
+}
+
+// strangers complains of variables that are no settings, when everything that may refer to one was read.
+func (d *decoder) strangers() {
+	used := d.used
 	var names, unknown []string
 	for name := range used {
 		names = append(names, name)
@@ -243,6 +270,9 @@ func (d *decoder) lookup(name string) string {
 func (d *decoder) variables(prefix string, v reflect.Value, used map[string]bool) {
 	for i := range v.NumField() {
 		field := v.Field(i)
+		if v.Type().Field(i).Tag.Get("yaml") == "" {
+			continue
+		}
 		name := prefix + "_" + strings.ToUpper(v.Type().Field(i).Tag.Get("yaml"))
 		setting := strings.ToLower(strings.TrimPrefix(name, "RELAIS_"))
 		kind := field.Type()
@@ -275,6 +305,7 @@ func (d *decoder) variables(prefix string, v reflect.Value, used map[string]bool
 			if !set {
 				continue
 			}
+			d.now = setting
 			if err := d.set(text, field); err != nil {
 				d.problems = append(d.problems, Problem{"environment", name, strings.TrimSuffix(err.Error(), ".") + "."})
 			}
