@@ -115,11 +115,12 @@ func (a *calendar) Receive(c *system.Context, msg any) {
 // restarted gathers everything again after a panic; the sequence goes on.
 func (a *calendar) restarted(c *system.Context) {
 	a.c.sync.Send(showAgain{})
+	of := a.c
 	system.PipeOn(a.r.commits, c, context.Background(), func(ctx context.Context) ([]desk.Card, error) {
 		var cards []desk.Card
-		err := a.r.scan(ctx, a.c.ID, storage.KindSlot, func(rec storage.Record) error {
+		err := a.r.scan(ctx, of.ID, storage.KindSlot, func(rec storage.Record) error {
 			s, err := decodeSlot(rec)
-			cards = append(cards, a.r.cardOf(a.c, s))
+			cards = append(cards, a.r.cardOf(of, s))
 			return err
 		})
 		return cards, err

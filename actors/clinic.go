@@ -62,7 +62,8 @@ func (a *clinicActor) Receive(c *system.Context, msg any) {
 	switch m := msg.(type) {
 	case system.Restarted:
 		a.loading = true
-		system.Pipe(c, context.Background(), a.reload, func(open map[engine.SlotID]engine.Slot, err error) any { return reloaded{open, err} })
+		r, of := a.r, a.c
+		system.Pipe(c, context.Background(), func(ctx context.Context) (map[engine.SlotID]engine.Slot, error) { return r.reload(ctx, of) }, func(open map[engine.SlotID]engine.Slot, err error) any { return reloaded{open, err} })
 	case reloaded:
 		a.reloaded(c, m)
 	case slotIs:
@@ -105,9 +106,9 @@ type reloaded struct {
 }
 
 // reload finds the open slots again after a panic.
-func (a *clinicActor) reload(ctx context.Context) (map[engine.SlotID]engine.Slot, error) {
+func (r *Relais) reload(ctx context.Context, c *clinic) (map[engine.SlotID]engine.Slot, error) {
 	open := map[engine.SlotID]engine.Slot{}
-	err := a.r.scan(ctx, a.c.ID, storage.KindSlot, func(rec storage.Record) error {
+	err := r.scan(ctx, c.ID, storage.KindSlot, func(rec storage.Record) error {
 		s, err := decodeSlot(rec)
 		if unfinished(s) {
 			open[s.Slot.ID] = s.Slot
@@ -117,7 +118,7 @@ func (a *clinicActor) reload(ctx context.Context) (map[engine.SlotID]engine.Slot
 	if err != nil {
 		return nil, err
 	}
-	return open, a.r.redeliver(ctx, a.c, func(o order) bool { return o.Do == deedFreed || o.Do == deedOccupied || o.Do == deedLearn })
+	return open, r.redeliver(ctx, c, func(o order) bool { return o.Do == deedFreed || o.Do == deedOccupied || o.Do == deedLearn })
 }
 
 func (a *clinicActor) reloaded(c *system.Context, m reloaded) {

@@ -19,6 +19,9 @@ import (
 type Setup struct {
 	Clinic engine.Clinic
 	DME    DME
+	// Connect makes the record system anew, for Replace: it is called while no actor of the clinic runs,
+	// and when it fails the clinic goes on as it was. nil: DME is it.
+	Connect func(ctx context.Context) (DME, error)
 	Poll   time.Duration // between looks at the record system; 0: 2 s
 	// WatchOnly says, in a sentence for the desk, why the clinic can only be in shadow mode; "": it need not.
 	WatchOnly string
@@ -83,7 +86,7 @@ func newClinic(s Setup, of *life) (*clinic, error) {
 	if err != nil {
 		return nil, fmt.Errorf("clinic %s: time zone %q is not known: %w", s.Clinic.ID, s.Clinic.Zone, err)
 	}
-	if s.DME == nil {
+	if s.DME == nil && s.Connect == nil {
 		return nil, fmt.Errorf("clinic %s has no record system", s.Clinic.ID)
 	}
 	c := &clinic{

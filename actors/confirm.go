@@ -46,8 +46,9 @@ func (a *asker) Receive(c *system.Context, msg any) {
 	switch m := msg.(type) {
 	case system.Restarted:
 		clear(a.tries)
+		of := a.c
 		system.PipeOn(a.r.commits, c, context.Background(), func(ctx context.Context) (struct{}, error) {
-			return struct{}{}, a.r.redeliver(ctx, a.c, a.mine)
+			return struct{}{}, a.r.redeliver(ctx, of, a.mine)
 		}, func(struct{}, error) any { return nil })
 	case order:
 		if a.tries[m.ID] == 0 {
@@ -77,14 +78,15 @@ func (a *asker) ask(c *system.Context, o order) {
 	a.tries[o.ID]++
 	last := a.tries[o.ID] >= askTries
 	ctx, cancel := context.WithTimeout(context.Background(), sendWithin)
+	of := a.c
 	system.PipeOn(a.r.sends, c, ctx, func(ctx context.Context) (bool, error) {
 		switch o.Do {
 		case deedLetter:
-			return a.r.letter(ctx, a.c.present(), o, last)
+			return a.r.letter(ctx, of, o, last)
 		case deedFind:
-			return a.r.find(ctx, a.c.present(), o, last)
+			return a.r.find(ctx, of, o, last)
 		}
-		return a.r.question(ctx, a.c, o, last)
+		return a.r.question(ctx, of, o, last)
 	}, func(again bool, err error) any {
 		cancel()
 		if err != nil {

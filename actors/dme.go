@@ -171,9 +171,10 @@ func (a *dmeActor) syncKey() storage.Key {
 // load reads what was kept. again is set when this actor lost its memory, and with it what it had
 // promised to do.
 func (a *dmeActor) load(c *system.Context, again bool) {
+	of, key := a.c, a.syncKey()
 	system.PipeOn(a.r.commits, c, context.Background(), func(ctx context.Context) (dmeLoaded, error) {
 		l := dmeLoaded{versions: map[string]uint64{}}
-		rec, err := a.r.store.Get(ctx, a.syncKey())
+		rec, err := a.r.store.Get(ctx, key)
 		if err == nil {
 			l.syncVer = rec.Version
 			err = json.Unmarshal(rec.Data, &l.sync)
@@ -181,17 +182,17 @@ func (a *dmeActor) load(c *system.Context, again bool) {
 		if err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return l, err
 		}
-		if l.came, err = a.r.attendances(ctx, a.c.ID); err != nil {
+		if l.came, err = a.r.attendances(ctx, of.ID); err != nil {
 			return l, err
 		}
-		err = a.r.scan(ctx, a.c.ID, storage.KindSchedule, func(rec storage.Record) error {
+		err = a.r.scan(ctx, of.ID, storage.KindSchedule, func(rec storage.Record) error {
 			f := schedule.Fact{Key: rec.Key.ID}
 			l.facts = append(l.facts, f)
 			l.versions[rec.Key.ID] = rec.Version
 			return json.Unmarshal(rec.Data, &l.facts[len(l.facts)-1])
 		})
 		if err == nil && again {
-			err = a.r.redeliver(ctx, a.c, func(o order) bool {
+			err = a.r.redeliver(ctx, of, func(o order) bool {
 				return o.Fact != nil || o.Do == deedBook || o.Do == deedCancel
 			})
 		}

@@ -95,9 +95,10 @@ func (a *clinicActor) learn(c *system.Context) {
 		return
 	}
 	now := p.waiting[:min(len(p.waiting), mostLearned)]
+	of := a.c
 	p.waiting, p.under, p.busy = slices.Clone(p.waiting[len(now):]), now, true
 	system.PipeOn(a.r.commits, c, context.Background(),
-		func(ctx context.Context) (offer.Cells, error) { return a.r.learn(ctx, a.c, now) },
+		func(ctx context.Context) (offer.Cells, error) { return a.r.learn(ctx, of, now) },
 		func(cells offer.Cells, err error) any { return learnedFrom{cells, err} })
 }
 
@@ -135,8 +136,9 @@ func (a *clinicActor) learned(c *system.Context, m learnedFrom) {
 
 // relearn takes up what the outbox still has, once no commit is under way.
 func (a *clinicActor) relearn(c *system.Context) {
+	of := a.c
 	system.Pipe(c, context.Background(), func(ctx context.Context) ([]order, error) {
-		return a.r.promised(ctx, a.c)
+		return a.r.promised(ctx, of)
 	}, func(all []order, err error) any {
 		if err != nil {
 			return learnedFrom{err: err}

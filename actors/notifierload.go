@@ -16,9 +16,9 @@ func (a *notifier) load(c *system.Context) {
 		return
 	}
 	a.phase = loading
-	again, known, version := a.again, a.known, a.version
+	again, known, version, of, key := a.again, a.known, a.version, a.c, a.key()
 	system.PipeOn(a.r.commits, c, context.Background(), func(ctx context.Context) (p preloadOffer, err error) {
-		rec, err := a.r.store.Get(ctx, a.key())
+		rec, err := a.r.store.Get(ctx, key)
 		switch {
 		case err == nil:
 			p.version = rec.Version
@@ -27,7 +27,7 @@ func (a *notifier) load(c *system.Context) {
 			err = nil
 		}
 		if err == nil && (again || (known && p.version != version)) {
-			err = a.r.redeliver(ctx, a.c, func(o order) bool { return o.Offer == a.id && o.Do != deedBook })
+			err = a.r.redeliver(ctx, of, func(o order) bool { return o.Offer == a.id && o.Do != deedBook })
 		}
 		return p, err
 	}, func(p preloadOffer, err error) any { return loadedOffer{p, err} })

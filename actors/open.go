@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -73,21 +74,35 @@ func (r *Relais) Replace(ctx context.Context, s Setup) error {
 	if was == nil {
 		return engine.Errorf(engine.NotFound, "there is no such clinic")
 	}
-	if was.isOpen() && was.dme == s.DME && was.Zone == s.Clinic.Zone {
+	if was.isOpen() && s.Connect == nil && was.dme == s.DME && was.Zone == s.Clinic.Zone {
 		return r.change(was, s)
 	}
-	c, err := newClinic(s, nil)
-	if err != nil {
+	if _, err := newClinic(s, nil); err != nil {
 		return err
 	}
 	if err := r.finish(ctx, was); err != nil {
 		return err
 	}
 	r.hall.remember(was)
-	r.waitlist.forgetAsked(c.ID) // the store says it anew
+	r.waitlist.forgetAsked(was.ID)   // the store says it anew
+	defer close(was.done)            // those who wait find the new life, or none
+	var failed error
+	if s.Connect != nil {
+		if s.DME, failed = s.Connect(ctx); failed != nil {
+			s = was.setup()
+		}
+	}
+	c, err := newClinic(s, nil)
+	if err != nil {
+		return err
+	}
 	c.before = was
-	defer close(was.done) // those who wait find the new life, or none
-	return r.begin(ctx, c)
+	return errors.Join(failed, r.begin(ctx, c))
+}
+
+// setup is what the clinic was put together from.
+func (c *clinic) setup() Setup {
+	return Setup{Clinic: c.Clinic, DME: c.dme, Poll: c.poll, WatchOnly: c.watchOnly}
 }
 
 // change puts new settings into a life that goes on.

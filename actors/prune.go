@@ -29,13 +29,14 @@ func (a *clinicActor) tidy(c *system.Context) {
 		return
 	}
 	c.After(tidyEvery, tidy{})
+	of := a.c
 	system.PipeOn(a.r.commits, c, context.Background(), func(ctx context.Context) (int, error) {
 		until := time.Now().Add(-a.r.opt.Retention)
-		n, err := a.r.prune(ctx, a.c, until)
+		n, err := a.r.prune(ctx, of, until)
 		if err == nil {
-			err = a.r.pruneReplies(ctx, a.c.ID, until)
+			err = a.r.pruneReplies(ctx, of.ID, until)
 		}
-		if err == nil && a.r.hall.isFirst(a.c.ID) { // one of them looks after what is shared
+		if err == nil && a.r.hall.isFirst(of.ID) { // one of them looks after what is shared
 			err = a.r.pruneReplies(ctx, storage.Shared, until)
 		}
 		return n, err

@@ -159,9 +159,9 @@ func (a *slotActor) load(c *system.Context) {
 		return
 	}
 	a.phase = loading
-	again, known, version := a.again, a.known, a.version
+	again, known, version, of, key := a.again, a.known, a.version, a.c, a.key()
 	system.PipeOn(a.r.commits, c, context.Background(), func(ctx context.Context) (preload, error) {
-		rec, err := a.r.store.Get(ctx, a.key())
+		rec, err := a.r.store.Get(ctx, key)
 		if errors.Is(err, storage.ErrNotFound) {
 			return preload{}, nil
 		}
@@ -173,7 +173,7 @@ func (a *slotActor) load(c *system.Context) {
 			a.r.refreshOffered(ctx, s)
 		}
 		if err == nil && (again || (known && rec.Version != version)) {
-			err = a.r.redeliver(ctx, a.c, func(o order) bool { return o.concerns(a.c, a.id) })
+			err = a.r.redeliver(ctx, of, func(o order) bool { return o.concerns(of, a.id) })
 		}
 		return preload{s, rec.Version}, err
 	}, func(p preload, err error) any { return loaded{p, err} })

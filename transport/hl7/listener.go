@@ -108,6 +108,16 @@ func (l *Listener) Add(c *Connector) error {
 	return nil
 }
 
+// Remove ends that: what still comes for the clinic is refused as nobody's, so that its sender tries again.
+func (l *Listener) Remove(c *Connector) {
+	at := address{c.cfg.Sender, c.cfg.Receiver}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.clinics[at] == c {
+		delete(l.clinics, at)
+	}
+}
+
 // find returns the clinic of a message: the one that names most of MSH-3 to 6.
 func (l *Listener) find(m Message) *Connector {
 	head := m.First("MSH")

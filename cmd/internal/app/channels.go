@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -107,11 +106,11 @@ func (p *program) mountChannels() error {
 
 // alarm tells a clinic's technical contact that its record system cannot be trusted, or can again.
 func (p *program) alarm(id engine.ClinicID, before, now health.Status) {
-	i := slices.IndexFunc(p.cfg.Clinics, func(c ClinicConfig) bool { return c.ID == string(id) })
-	if i < 0 || p.mail == nil || p.cfg.Clinics[i].Contact == "" {
+	s := p.sites.get(id)
+	if s == nil || p.mail == nil || s.cfg.Contact == "" {
 		return
 	}
-	c := p.cfg.Clinics[i]
+	c := s.cfg
 	m := engine.Message{
 		Channel: engine.EmailMail, Clinic: id, Lang: engine.Lang(c.Lang), Email: engine.Email(c.Contact),
 		Attempt: engine.AttemptID("alarm-" + strings.ToLower(rand.Text())),

@@ -188,7 +188,8 @@ func (s *serveCommand) Run(ctx context.Context, io *streams) error {
 	if err != nil {
 		return err
 	}
-	return runServe(ctx, cfg, io.out)
+	load := func() (Config, error) { return LoadConfig(path, io.env, s.apply) }
+	return runServe(ctx, cfg, load, io.out)
 }
 
 // apply sets what was given on the command line.

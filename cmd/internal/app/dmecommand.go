@@ -71,7 +71,7 @@ func (d *dmeCheck) Run(ctx context.Context, io *streams) error {
 func (d *dmeCheck) check(ctx context.Context, cfg Config, c *ClinicConfig, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, d.Timeout)
 	defer cancel()
-	p := &program{cfg: cfg, log: slog.New(slog.DiscardHandler), metrics: newMetrics(), dmes: map[engine.ClinicID]recordSystem{}}
+	p := &program{cfg: cfg, log: slog.New(slog.DiscardHandler), metrics: newMetrics()}
 	defer p.close()
 	r := &checkReport{clinic: c.ID, json: d.JSON, out: out}
 	r.title(c.Name)
@@ -79,6 +79,7 @@ func (d *dmeCheck) check(ctx context.Context, cfg Config, c *ClinicConfig, out i
 	if err != nil {
 		return fmt.Errorf("clinic %s: %w", c.ID, err)
 	}
+	defer dme.Close()
 	dme.Check(ctx, d.DryRunBooking, r.step)
 	r.end(dme.Modes())
 	switch {

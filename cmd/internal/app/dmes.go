@@ -25,47 +25,43 @@ func (p *program) connectAll(ctx context.Context, opt *actors.Options) error {
 	opt.DMEs, opt.Poll = map[engine.ClinicID]actors.DME{}, map[engine.ClinicID]time.Duration{}
 	for i := range p.cfg.Clinics {
 		c := &p.cfg.Clinics[i]
-		if err := p.forgetMoved(ctx, c); err != nil {
-			return fmt.Errorf("clinic %s: %w", c.ID, err)
-		}
-		clinic, dme, err := p.connect(ctx, c)
+		s, err := p.newSite(ctx, c)
 		if err != nil {
 			return fmt.Errorf("clinic %s: %w", c.ID, err)
 		}
-		p.dmes[clinic.ID] = dme
-		opt.Clinics = append(opt.Clinics, clinic)
-		opt.DMEs[clinic.ID] = dme
-		opt.Poll[clinic.ID] = c.DME.pollEvery()
+		p.sites.put(s)
+		opt.Clinics = append(opt.Clinics, s.clinic)
+		opt.DMEs[s.clinic.ID] = s.dme
+		opt.Poll[s.clinic.ID] = c.DME.pollEvery()
 	}
 	return nil
 }
 
 // mountDMEs takes what the record systems push.
 func (p *program) mountDMEs() {
-	secrets := map[engine.ClinicID]string{}
-	for _, c := range p.cfg.Clinics {
-		if c.DME.FHIR != nil {
-			secrets[engine.ClinicID(c.ID)] = string(c.DME.FHIR.HookSecret)
-		}
-	}
 	told := func(c engine.ClinicID, missed bool) {
-		if client, ok := p.dmes[c].(*fhir.Client); ok && missed {
-			client.Missed()
+		if s := p.sites.get(c); s != nil {
+			if client, ok := s.dme.(*fhir.Client); ok && missed {
+				client.Missed()
+			}
 		}
 		p.relais.Nudge(c)
 	}
 	p.web.Mount("/hooks/fhir/{clinic}", fhir.HookHandler(
-		func(c engine.ClinicID) string { return secrets[c] }, told,
+		func(c engine.ClinicID) string {
+			if s := p.sites.get(c); s != nil && s.cfg.DME.FHIR != nil {
+				return string(s.cfg.DME.FHIR.HookSecret)
+			}
+			return ""
+		}, told,
 		func(engine.ClinicID) { p.metrics.refused.WithLabelValues("fhir").Inc() }))
 }
 
 // subscribeAll asks the record systems to push; it works until ctx ends.
 func (p *program) subscribeAll(ctx context.Context) {
-	for i := range p.cfg.Clinics {
-		c := &p.cfg.Clinics[i]
-		if client, ok := p.dmes[engine.ClinicID(c.ID)].(*fhir.Client); ok && c.DME.FHIR.HookSecret != "" {
-			go p.subscribe(ctx, engine.ClinicID(c.ID), client, string(c.DME.FHIR.HookSecret))
-		}
+	p.life = ctx
+	for _, s := range p.sites.all() {
+		p.subscribeTo(s)
 	}
 }
 
@@ -111,17 +107,24 @@ func (p *program) connectFHIR(ctx context.Context, clinic engine.Clinic, f *FHIR
 	if err != nil {
 		return clinic, nil, err
 	}
-	p.closers = append(p.closers, client.Close)
-	if len(clinic.Practitioners) > 0 && len(clinic.Places) > 0 {
-		return clinic, client, nil
+	p.discover(ctx, &clinic, &site{clinic: clinic, dme: client})
+	return clinic, client, nil
+}
+
+// discover asks the record system who works where, when the configuration does not say. When it does not
+// answer, what the site knew before counts.
+func (p *program) discover(ctx context.Context, clinic *engine.Clinic, s *site) {
+	client, ok := s.dme.(*fhir.Client)
+	if !ok || len(clinic.Practitioners) > 0 && len(clinic.Places) > 0 {
+		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, discoverWithin)
 	defer cancel()
 	dir, err := client.Discover(ctx)
 	if err != nil {
-		p.log.Warn("the record system does not say who works where; name practitioners and places in the configuration, or start again when it answers",
+		p.log.Warn("the record system does not say who works where; name practitioners and places in the configuration, or read it again when it answers",
 			"clinic", clinic.ID, "error", err)
-		return clinic, client, nil
+		dir.Practitioners, dir.Places = s.clinic.Practitioners, s.clinic.Places
 	}
 	if len(clinic.Practitioners) == 0 {
 		clinic.Practitioners = dir.Practitioners
@@ -129,7 +132,6 @@ func (p *program) connectFHIR(ctx context.Context, clinic engine.Clinic, f *FHIR
 	if len(clinic.Places) == 0 {
 		clinic.Places = dir.Places
 	}
-	return clinic, client, nil
 }
 
 // subscribeEvery is how often a subscription is looked after: servers switch them off when they

@@ -18,6 +18,9 @@ func (p *program) openHL7() error {
 	if p.hl7 != nil {
 		return nil
 	}
+	if p.cfg.HL7 == nil {
+		return engine.Errorf(engine.Conflict, "the setting hl7, where record systems send their messages, counts only after a restart")
+	}
 	secure, err := p.hl7TLS()
 	if err != nil {
 		return err
@@ -61,7 +64,6 @@ func (p *program) connectHL7(ctx context.Context, clinic engine.Clinic, h *HL7Co
 	if err != nil {
 		return clinic, nil, err
 	}
-	p.closers = append(p.closers, client.Close)
 	return clinic, client, p.hl7.Add(client)
 }
 
@@ -86,7 +88,7 @@ func (h *HL7Config) people(clinic engine.Clinic) (map[string]engine.Practitioner
 
 // listenHL7 starts to take messages.
 func (p *program) listenHL7(ctx context.Context) error {
-	if p.hl7 == nil {
+	if p.hl7 == nil || p.hl7Addr != nil {
 		return nil
 	}
 	p.nudged.Store(p.relais)

@@ -64,7 +64,7 @@ func hl7Program(tb testing.TB, dir string, system *sandbox.HL7System, texts *ins
 	tb.Helper()
 	cfg := hl7Config(tb, dir, system.Addr())
 	var err error
-	p := &program{cfg: cfg, log: slog.New(slog.DiscardHandler), metrics: newMetrics(), dmes: map[engine.ClinicID]recordSystem{}}
+	p := &program{cfg: cfg, log: slog.New(slog.DiscardHandler), metrics: newMetrics()}
 	if err := p.openStore(); err != nil {
 		tb.Fatal(err)
 	}

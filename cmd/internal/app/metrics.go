@@ -63,6 +63,8 @@ type metrics struct {
 	mailIn       *prometheus.CounterVec
 	hl7          *prometheus.CounterVec
 	hl7Until     prometheus.Gauge
+	reloads      *prometheus.CounterVec
+	reloadedAt   prometheus.Gauge
 }
 
 func newMetrics() *metrics {
@@ -113,6 +115,8 @@ func newMetrics() *metrics {
 		letters:      counter("relais_letters_total", "Messages about no offer, by what handing them over came to.", "clinic", "channel", "kind", "status"),
 		joined:       counter("relais_joined_total", "People who put themselves on the list, by how far they came.", "clinic", "step"),
 		openSlots:    gauge("relais_open_slots", "Slots that look for somebody.", "clinic"),
+		reloads:      counter("relais_config_reloads_total", "Times that the configuration was read again.", "result"),
+		reloadedAt:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "relais_config_loaded_timestamp_seconds", Help: "When the configuration that counts was read, Unix time."}),
 		acceptance:   gauge("relais_learned_acceptance", "Share of offers that are accepted, as the adaptive strategy believes.", "clinic", "lead", "channel"),
 		exposure:     gauge("relais_learned_offers", "Offers that this belief rests on, older ones counting less.", "clinic", "lead", "channel"),
 		commit:       histogram("relais_commit_seconds", "Time of one group commit.", prometheus.ExponentialBuckets(0.0001, 2, 16), "outcome"),
@@ -133,7 +137,8 @@ func newMetrics() *metrics {
 		m.mailIn.WithLabelValues(what)
 	}
 	m.hl7Until = prometheus.NewGauge(prometheus.GaugeOpts{Name: "relais_hl7_certificate_expiry_timestamp_seconds", Help: "When the certificate of the HL7 listener expires, as Unix time; 0 without TLS."})
-	registry.MustRegister(m.hl7Until, m.batch, m.stale, m.feedClients)
+	m.reloadedAt.SetToCurrentTime()
+	registry.MustRegister(m.hl7Until, m.reloadedAt, m.batch, m.stale, m.feedClients)
 	for _, ch := range []engine.Channel{engine.SMS, engine.Voice, engine.EmailMail} { // an alert sees the first one, too
 		m.duplicates.WithLabelValues(string(ch))
 		m.leftLate.WithLabelValues(string(ch))
@@ -350,4 +355,12 @@ func (m *metrics) committed(c bolt.Commit) {
 	m.commit.WithLabelValues(string(c.Outcome)).Observe(c.Duration.Seconds())
 	m.batch.Observe(float64(c.Batches))
 	m.stale.Add(float64(c.Stale))
+}
+
+// forget takes a clinic that was closed off the gauges; counters stay.
+func (m *metrics) forget(c engine.ClinicID) {
+	of := prometheus.Labels{"clinic": string(c)}
+	for _, g := range []*prometheus.GaugeVec{m.status, m.openSlots, m.acceptance, m.exposure} {
+		g.DeletePartialMatch(of)
+	}
 }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -31,17 +32,21 @@ import (
 )
 
 // runServe runs a configuration until ctx ends.
-func runServe(ctx context.Context, cfg Config, out io.Writer) error {
+func runServe(ctx context.Context, cfg Config, load func() (Config, error), out io.Writer) error {
 	listen, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Addr)
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", cfg.Addr, err)
 	}
-	p, err := assemble(ctx, cfg, newLogger(cfg.Log, out), false)
+	level := new(slog.LevelVar)
+	level.Set(levelOf(cfg.Log))
+	p, err := assemble(ctx, cfg, loggerAt(level, cfg.Log, out), false)
 	if err != nil {
 		_ = listen.Close()
 		return err
 	}
 	defer p.close()
+	p.load, p.level = load, level
+	p.watchReload(ctx)
 	if err := p.start(ctx); err != nil {
 		_ = listen.Close()
 		return err
@@ -53,9 +58,16 @@ func runServe(ctx context.Context, cfg Config, out io.Writer) error {
 	return p.serve(ctx, listen)
 }
 
-func newLogger(cfg LogConfig, out io.Writer) *slog.Logger {
+func levelOf(cfg LogConfig) slog.Level {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(cfg.Level)) // checked with the configuration
+	return level
+}
+
+func newLogger(cfg LogConfig, out io.Writer) *slog.Logger { return loggerAt(levelOf(cfg), cfg, out) }
+
+// loggerAt is newLogger with a level that may change.
+func loggerAt(level slog.Leveler, cfg LogConfig, out io.Writer) *slog.Logger {
 	opt := &slog.HandlerOptions{Level: level}
 	if cfg.Format == "json" {
 		return slog.New(slog.NewJSONHandler(out, opt))
@@ -75,7 +87,7 @@ type program struct {
 	hooked   []twilio.HooksAccount
 	mail     *mail.Client  // nil: not configured
 	inbound  *mail.Inbound // nil: mail does not come in
-	dmes     map[engine.ClinicID]recordSystem
+	sites    sites
 	hl7      *hl7.Listener // nil: no record system speaks HL7 v2
 	hl7Addr  net.Addr      // where it listens
 	journal  hl7.Journal
@@ -84,6 +96,10 @@ type program struct {
 	stopping []func() // called when the server stops, to end what streams
 	password string   // of the account that was just made
 
+	load      func() (Config, error) // reads the configuration again; nil: it came from no file
+	reloading sync.Mutex
+	level     *slog.LevelVar  // the least that is logged
+	life      context.Context //nolint:containedctx // of the program while it serves
 	backups   *backups
 	addresses *mail.Addresses // of bounces and replies; nil: mail does not come in
 	told      *webhooks       // programs outside that are told of events
@@ -91,7 +107,7 @@ type program struct {
 
 // assemble opens the store and joins all parts; nothing runs yet.
 func assemble(ctx context.Context, cfg Config, log *slog.Logger, sandbox bool) (p *program, err error) {
-	p = &program{cfg: cfg, log: log, metrics: newMetrics(), dmes: map[engine.ClinicID]recordSystem{}}
+	p = &program{cfg: cfg, log: log, metrics: newMetrics()}
 	defer func() {
 		if err != nil {
 			p.close()
