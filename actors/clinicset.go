@@ -22,7 +22,7 @@ type Setup struct {
 	// Connect makes the record system anew, for Replace: it is called while no actor of the clinic runs,
 	// and when it fails the clinic goes on as it was. nil: DME is it.
 	Connect func(ctx context.Context) (DME, error)
-	Poll   time.Duration // between looks at the record system; 0: 2 s
+	Poll    time.Duration // between looks at the record system; 0: 2 s
 	// WatchOnly says, in a sentence for the desk, why the clinic can only be in shadow mode; "": it need not.
 	WatchOnly string
 }

@@ -84,8 +84,8 @@ func (r *Relais) Replace(ctx context.Context, s Setup) error {
 		return err
 	}
 	r.hall.remember(was)
-	r.waitlist.forgetAsked(was.ID)   // the store says it anew
-	defer close(was.done)            // those who wait find the new life, or none
+	r.waitlist.forgetAsked(was.ID) // the store says it anew
+	defer close(was.done)          // those who wait find the new life, or none
 	var failed error
 	if s.Connect != nil {
 		if s.DME, failed = s.Connect(ctx); failed != nil {

@@ -131,6 +131,7 @@ func TestClinicsAreWrittenAsTheyAreRead(t *testing.T) {
 	example, err := LoadConfig(filepath.Join("..", "..", "..", "deploy", "relais.example.yaml"), environment{
 		"TWILIO_AUTH_TOKEN": "t", "SMTP_PASSWORD": "s", "PLATEAU_FHIR_TOKEN": "p",
 		"PLATEAU_HOOK_SECRET": "0123456789abcdef", "ROSEMONT_FHIR_KEY": privateKey(t),
+		"PLATEAU_WEBHOOK_SECRET": "whsec_" + strings.Repeat("YWFh", 11),
 	}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -141,7 +142,7 @@ func TestClinicsAreWrittenAsTheyAreRead(t *testing.T) {
 	odd.Practitioners = append(odd.Practitioners, PractitionerConfig{ID: "no", Name: "yes", Specialty: "null", Langs: []string{"fr"}})
 	odd.DME.FHIR.Specialties = map[string]string{"http://x|12: \"a\"": "derm", "true": "on"}
 	for _, c := range append(example.Clinics, odd) {
-		c.secrets = map[string]string{}
+		c.secrets, c.Webhooks = map[string]string{}, nil
 		if f := c.DME.FHIR; f != nil {
 			f.Token, f.HookSecret, f.Smart, f.TLS = "", "", nil, DMETLSConfig{}
 		}
