@@ -446,25 +446,29 @@ func (w *winnerWorld) settle() {
 	w.t.Helper()
 	quiet := 0
 	for end := time.Now().Add(2 * time.Minute); quiet < 3; {
-		if time.Now().After(end) {
-			w.t.Error("bookings are still being written two minutes after the last kill")
-			break
-		}
 		w.pause(500 * time.Millisecond)
-		claimed := 0
+		var busy []string
 		for i := range chaosClinics {
 			var snap desk.Snapshot
-			if !w.get("/api/v1/clinics/"+chaosClinicID(i)+"/calendar", &snap) || snap.Health.Status != "healthy" {
-				claimed++
+			if !w.get("/api/v1/clinics/"+chaosClinicID(i)+"/calendar", &snap) {
+				busy = append(busy, chaosClinicID(i)+" does not answer")
+				continue
+			}
+			if snap.Health.Status != "healthy" {
+				busy = append(busy, fmt.Sprintf("%s is %s: %s %s", snap.Clinic.ID, snap.Health.Status, snap.Health.Fault, snap.Health.Detail))
 			}
 			for _, c := range snap.Cards {
 				if c.State == desk.Claimed || c.State == desk.Freed {
-					claimed++
+					busy = append(busy, fmt.Sprintf("%s is %s, hold %v", c.ID, c.State, c.Hold))
 				}
 			}
 		}
-		if quiet++; claimed > 0 {
+		if quiet++; len(busy) > 0 {
 			quiet = 0
+		}
+		if time.Now().After(end) {
+			w.t.Errorf("two minutes after the last kill it is not quiet: %s", strings.Join(busy, "; "))
+			break
 		}
 	}
 	w.mu.Lock()
