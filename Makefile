@@ -11,6 +11,8 @@ DIST     := transport/web/dist
 PEER     := transport/fhir/testdata/peer
 LINT     := 2.15.0
 MAILPIT  := 1.27.11
+CODEGEN  := 2.8.2
+CLIENT   := transport/web/apiclient
 FUZZTIME ?= 20s
 ARGS     ?=
 
@@ -120,10 +122,12 @@ lint: tools $(UI)/node_modules/.package-lock.json ## style and mistakes, Go and 
 
 check: lint test race e2e ## what every change must pass
 
-api: ## docs/openapi.json and the page's types, from the Go types
+api: ## docs/openapi.json, the page's types and the Go client, from the Go types
 	@.ci/need go
 	go run ./cmd/relais openapi > $(UI)/openapi.new && mv $(UI)/openapi.new docs/openapi.json
 	cd $(UI) && npm run --silent types
+	go run github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v$(CODEGEN) -config $(CLIENT)/generate.yaml docs/openapi.json
+	sha256sum docs/openapi.json | cut -d' ' -f1 > $(CLIENT)/openapi.sha256
 
 tools: ## golangci-lint, the pinned version
 	@.ci/need go
