@@ -92,31 +92,34 @@ func (e AccessRole) Valid() bool {
 
 // Defines values for ActionAction.
 const (
-	Approve  ActionAction = "approve"
-	Book     ActionAction = "book"
-	Pause    ActionAction = "pause"
-	Resume   ActionAction = "resume"
-	SendNow  ActionAction = "send_now"
-	Settle   ActionAction = "settle"
-	Withdraw ActionAction = "withdraw"
+	ActionActionApprove  ActionAction = "approve"
+	ActionActionBook     ActionAction = "book"
+	ActionActionFree     ActionAction = "free"
+	ActionActionPause    ActionAction = "pause"
+	ActionActionResume   ActionAction = "resume"
+	ActionActionSendNow  ActionAction = "send_now"
+	ActionActionSettle   ActionAction = "settle"
+	ActionActionWithdraw ActionAction = "withdraw"
 )
 
 // Valid indicates whether the value is a known member of the ActionAction enum.
 func (e ActionAction) Valid() bool {
 	switch e {
-	case Approve:
+	case ActionActionApprove:
 		return true
-	case Book:
+	case ActionActionBook:
 		return true
-	case Pause:
+	case ActionActionFree:
 		return true
-	case Resume:
+	case ActionActionPause:
 		return true
-	case SendNow:
+	case ActionActionResume:
 		return true
-	case Settle:
+	case ActionActionSendNow:
 		return true
-	case Withdraw:
+	case ActionActionSettle:
+		return true
+	case ActionActionWithdraw:
 		return true
 	default:
 		return false
@@ -1463,6 +1466,7 @@ type AccessRole string
 
 // Action defines model for Action.
 type Action struct {
+	// Action free: offer a slot that is free in the record system
 	Action ActionAction `json:"action"`
 
 	// Entry for book: who gets the slot
@@ -1472,7 +1476,7 @@ type Action struct {
 	Revision int64 `json:"revision"`
 }
 
-// ActionAction defines model for Action.Action.
+// ActionAction free: offer a slot that is free in the record system
 type ActionAction string
 
 // Ages defines model for Ages.
