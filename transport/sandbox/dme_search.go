@@ -188,26 +188,31 @@ func (c *clinic) find(q *criteria) (page []*doc, total int, next string) {
 		doc *doc
 	}
 	back := strings.HasPrefix(q.sort, "-")
-	var hits []hit
+	order := func(a, b hit) int {
+		if back {
+			a, b = b, a
+		}
+		return cmp.Compare(a.key, b.key)
+	}
+	var hits []hit // what may be on the page, and the one after it; never much more
+	full := false  // there are as many already, and the last of them is the last in order
 	c.mu.RLock()
 	for _, x := range c.docs[q.typ] {
 		if !q.matches(x) {
 			continue
 		}
 		total++
-		key := q.sortKey(x)
-		if q.after != "" && (back && key >= q.after || !back && key <= q.after) {
+		h := hit{q.sortKey(x), x}
+		if q.after != "" && order(h, hit{key: q.after}) <= 0 || full && order(h, hits[q.count]) >= 0 {
 			continue
 		}
-		hits = append(hits, hit{key, x})
+		if hits = append(hits, h); len(hits) > 2*q.count+1 {
+			slices.SortFunc(hits, order)
+			hits, full = hits[:q.count+1], true
+		}
 	}
 	c.mu.RUnlock()
-	slices.SortFunc(hits, func(a, b hit) int {
-		if back {
-			a, b = b, a
-		}
-		return cmp.Compare(a.key, b.key)
-	})
+	slices.SortFunc(hits, order)
 	if len(hits) > q.count {
 		hits = hits[:q.count]
 		next = hits[len(hits)-1].key

@@ -6,8 +6,10 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -85,6 +87,8 @@ type crowd struct {
 	relais *actors.Relais
 	watch  *stopwatch
 	cancel func(context.Context, engine.ClinicID, desk.Card) error // in the record system
+	// servers are the record systems, when they run in a process of their own.
+	servers *os.Process
 }
 
 // newCrowd is Relais without clinics and not started.
@@ -138,8 +142,9 @@ func (c *crowd) start() {
 
 func openCrowd(b *testing.B, clinics, practitioners int, push bool) *crowd {
 	b.Helper()
-	address, _ := startFarm(b, clinics, practitioners)
+	address, servers := startFarm(b, clinics, practitioners)
 	c := newCrowd(b)
+	c.servers = servers
 	systems := map[engine.ClinicID]*fhir.Client{}
 	for n := range clinics {
 		clinic := farmClinic(n, practitioners)
@@ -285,7 +290,7 @@ func manyCancelled(b *testing.B, connect func() *crowd) {
 			cards[i] = c.reserved(farmID(i%manyClinics), i/manyClinics)
 		}
 		heap, resident, goroutines := footprint(b)
-		began, used := time.Now(), processorTime(b)
+		began, used, theirs := time.Now(), processorTime(b), c.serverTime()
 		tick := time.NewTicker(changeEvery)
 		var work sync.WaitGroup
 		for i, card := range cards {
@@ -299,6 +304,9 @@ func manyCancelled(b *testing.B, connect func() *crowd) {
 		work.Wait()
 		tick.Stop()
 		b.ReportMetric(100*(processorTime(b)-used).Seconds()/time.Since(began).Seconds(), "%-of-a-core")
+		if c.servers != nil {
+			b.ReportMetric(100*(c.serverTime()-theirs).Seconds()/time.Since(began).Seconds(), "servers-%-of-a-core")
+		}
 		deadline := time.Now().Add(30 * time.Second)
 		for len(c.watch.times()) < manyChanges && time.Now().Before(deadline) {
 			<-time.After(100 * time.Millisecond)
@@ -337,6 +345,30 @@ func processorTime(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
+// serverTime is what the process of the record systems has used so far, 0 when there is none.
+func (c *crowd) serverTime() time.Duration {
+	c.b.Helper()
+	if c.servers == nil {
+		return 0
+	}
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(c.servers.Pid) + "/stat")
+	if err != nil {
+		c.b.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(data), ") ") // after the name, which may hold anything
+	fields := strings.Fields(rest)
+	sum := 0
+	for _, f := range fields[11:13] { // user and system
+		n, err := strconv.Atoi(f)
+		if err != nil {
+			c.b.Fatal(err)
+		}
+		sum += n
+	}
+	const ticks = 100 // a second, on every Linux that Go runs on
+	return time.Duration(sum) * time.Second / ticks
+}
+
 // BenchmarkReconcile reads and compares a record system of 50,000 slots after a suspension ended: the time
 // from the word of the front desk to trust.
 func BenchmarkReconcile(b *testing.B) {
@@ -347,6 +379,7 @@ func BenchmarkReconcile(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	ours, theirs := processorTime(b), c.serverTime()
 	for b.Loop() {
 		if err := c.relais.Hold(ctx, id, "bench", true); err != nil {
 			b.Fatal(err)
@@ -356,6 +389,8 @@ func BenchmarkReconcile(b *testing.B) {
 		}
 		c.healthy(1)
 	}
+	b.ReportMetric((processorTime(b)-ours).Seconds()/float64(b.N), "cpu-s/op")
+	b.ReportMetric((c.serverTime()-theirs).Seconds()/float64(b.N), "servers-cpu-s/op")
 	heap, resident, _ := footprint(b)
 	b.ReportMetric(float64(s.Slots), "slots")
 	b.ReportMetric(float64(s.Appointments), "appointments")
