@@ -6,8 +6,8 @@ import (
 )
 
 // answers writes what a message is told: in original mode one acknowledgment (AA, AE, AR); in enhanced
-// mode, which MSH-15 or MSH-16 ask for, a commit acknowledgment (CA, CE, CR) and then that of the
-// application, each where it is asked for. HL7 2.5.1, 2.9.
+// mode, which MSH-15 or MSH-16 ask for, a commit acknowledgment (CA, CE, CR) and then, where it was
+// committed, that of the application, each where it is asked for. HL7 2.5.1, 2.9.
 func answers(m Message, v verdict, now time.Time) [][]byte {
 	head := m.First("MSH")
 	if m.Field(head, 9).Text(1) == "ACK" {
@@ -20,6 +20,9 @@ func answers(m Message, v verdict, now time.Time) [][]byte {
 	var out [][]byte
 	if wanted(commit, v) {
 		out = append(out, ack(m, "C", v, now))
+		if v.code != accepted {
+			return out // what was not committed is not handed on, so nobody answers for the application
+		}
 	}
 	if wanted(application, v) {
 		out = append(out, ack(m, "A", v, now))

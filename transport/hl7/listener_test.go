@@ -45,42 +45,62 @@ func siu(control, extra string) string {
 	return "MSH|^~\\&|SCHED|DERMA|RELAIS||20261123080000||SIU^S12|" + control + "|P|2.3.1" + extra + "\rSCH||v1|||||||20||^^^20301201090000\rAIP|1||D7\r"
 }
 
+// TestAcknowledgments asks in every mode for messages that are taken, that hold an error, and that are refused.
 func TestAcknowledgments(t *testing.T) {
-	for extra, want := range map[string]string{
-		"":             "AA",
-		"|||AL|NE":     "CA",
-		"|||NE|AL":     "AA",
-		"|||AL|AL":     "CA AA",
-		"|||ER|SU":     "AA",
-		"|||AL":        "CA",
-		"|||NE|NE":     "",
-		"||||AL":       "AA",
-		"|||SU|ER":     "CA",
-		"|||never|too": "",
+	good := siu("1", "%")
+	for message, wants := range map[string]map[string]string{
+		good: {
+			"":             "AA",
+			"|||AL|NE":     "CA",
+			"|||NE|AL":     "AA",
+			"|||AL|AL":     "CA AA",
+			"|||ER|SU":     "AA",
+			"|||AL":        "CA",
+			"|||NE|NE":     "",
+			"||||AL":       "AA",
+			"|||SU|ER":     "CA",
+			"|||never|too": "",
+		},
+		strings.Replace(good, "SCH||v1", "NTE||v1", 1): {
+			"":         "AE",
+			"|||AL|AL": "CE",
+			"|||NE|AL": "AE",
+			"|||ER|NE": "CE",
+			"|||SU|AL": "AE",
+			"|||NE|ER": "AE",
+			"|||SU|SU": "",
+		},
+		strings.Replace(good, "SIU^S12", "SIU^S25", 1): {
+			"":         "AR",
+			"|||AL|AL": "CR",
+			"|||NE|ER": "AR",
+		},
 	} {
-		r := newRound(t, nil)
-		conn := r.dial()
-		in := hl7.NewFrames(conn)
-		// The message after it is answered in original mode, so silence shows.
-		_, _ = conn.Write(append(hl7.Frame([]byte(siu("1", extra))), hl7.Frame([]byte(siu("2", "")))...))
-		var got []string
-		for {
-			b, err := in.Next()
-			if err != nil {
-				t.Fatal(err)
+		for extra, want := range wants {
+			r := newRound(t, nil)
+			conn := r.dial()
+			in := hl7.NewFrames(conn)
+			// The message after it is answered in original mode, so silence shows.
+			_, _ = conn.Write(append(hl7.Frame([]byte(strings.Replace(message, "%", extra, 1))), hl7.Frame([]byte(siu("2", "")))...))
+			var got []string
+			for {
+				b, err := in.Next()
+				if err != nil {
+					t.Fatal(err)
+				}
+				m, _ := hl7.Parse(b, hl7.UTF8)
+				msa := m.First("MSA")
+				if m.Field(msa, 2).Text(1) == "2" {
+					break
+				}
+				if head := m.First("MSH"); m.Field(head, 3).Text(1) != "RELAIS" || m.Field(head, 5).Text(1) != "SCHED" || m.Field(head, 6).Text(1) != "DERMA" {
+					t.Errorf("the answer goes from and to %q", head)
+				}
+				got = append(got, m.Field(msa, 1).Text(1))
 			}
-			m, _ := hl7.Parse(b, hl7.UTF8)
-			msa := m.First("MSA")
-			if m.Field(msa, 2).Text(1) == "2" {
-				break
+			if strings.Join(got, " ") != want {
+				t.Errorf("%.60s with %q is answered %v, want %s", message, extra, got, want)
 			}
-			if head := m.First("MSH"); m.Field(head, 3).Text(1) != "RELAIS" || m.Field(head, 5).Text(1) != "SCHED" || m.Field(head, 6).Text(1) != "DERMA" {
-				t.Errorf("the answer goes from and to %q", head)
-			}
-			got = append(got, m.Field(msa, 1).Text(1))
-		}
-		if strings.Join(got, " ") != want {
-			t.Errorf("MSH-13 to 16 %q are answered %v, want %s", extra, got, want)
 		}
 	}
 }

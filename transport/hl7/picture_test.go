@@ -2,6 +2,7 @@ package hl7
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +27,9 @@ func TestTriggers(t *testing.T) {
 		"modified without who or when":       "S12 a D7 09:00 =; S14 a =; S15 a =freed gagnon 09:00",
 		"a resource more":                    "S12 a D7 09:00 =; S18 a D8 09:00 =; S15 a =freed gagnon 09:00, freed roy 09:00",
 		"a resource less":                    "S12 a D7 09:00; S18 a D8 09:00 =; S20 a D8 =freed roy 09:00; S15 a =freed gagnon 09:00",
+		"a resource discontinued":            "S12 a D7 09:00; S18 a D8 09:00 =; S21 a D8 =freed roy 09:00; S15 a =freed gagnon 09:00",
+		"a resource deleted":                 "S12 a D7 09:00; S18 a D8 09:00 =; S22 a D8 =freed roy 09:00; S15 a =freed gagnon 09:00",
+		"a resource at another time":         "S12 a D7 09:00 =; S19 a D7 11:00 =freed gagnon 09:00; S15 a =freed gagnon 11:00",
 		"did not come":                       "S12 a D7 09:00 =; S26 a =",
 		"did not come, never heard of":       "S26 a D7 09:00 =",
 		"did not come, booked again":         "S12 a D7 09:00 =; S26 a =; S12 b D7 09:00 =taken gagnon 09:00; S15 b =freed gagnon 09:00",
@@ -59,6 +63,20 @@ func TestTriggers(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Every trigger of the schedule's messages is taken, and none but those.
+func TestEveryTrigger(t *testing.T) {
+	for n := 10; n <= 28; n++ {
+		trigger, want := fmt.Sprintf("S%d", n), accepted
+		if n < 12 || n > 26 || n == 25 { // S25 is a query, the others are not of the schedule
+			want = rejected
+		}
+		w := newWorld(t)
+		if v := w.send(trigger, "a", "D7 09:00"); v.code != want {
+			t.Errorf("%s is answered %+v, want %v", trigger, v, want)
+		}
 	}
 }
 

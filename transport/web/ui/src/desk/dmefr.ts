@@ -1,5 +1,5 @@
 // What the program says of a record system in English, in French: the ways of working by what and mode, the
-// faults by code. A page in French shows these; the exact words of the fault stay beside them, in English.
+// faults by code. A page in French shows these; the exact words of the fault, of dmesentences.ts, stand beside them.
 
 const modes: Record<string, string> = {
   'push/none': 'Le DME n’annonce aucun changement; chacun est trouvé à la lecture suivante.',
