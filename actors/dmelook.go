@@ -75,14 +75,25 @@ func (a *dmeActor) nudged(c *system.Context) {
 }
 
 // restFor is how many times as long as the last look for changes took the next one waits at least: a record
-// system, or a process, that is slow because of too many looks is not asked for more of them. It waits no
-// longer than lets a change that just missed a look be seen by the end of the next within seenWithin.
+// system that is slow because of too many looks is not asked for more of them. It waits no longer than lets a
+// change that just missed a look be seen by the end of the next within seenWithin. While so many looks run at
+// once that this process itself is what is slow, that cannot be held, and the rest is restMost at most, well
+// below the time after which nobody trusts what was not looked at.
 const (
 	restFor    = 4
 	seenWithin = 4500 * time.Millisecond
+	restMost   = health.MaxStale / 6
+	crowdOf    = 3 // a look of every third clinic at once
 )
 
-func rest(took time.Duration) time.Duration { return min(restFor*took, seenWithin-2*took) }
+func rest(took time.Duration, crowded bool) time.Duration {
+	if crowded {
+		return min(restFor*took, restMost)
+	}
+	return min(restFor*took, seenWithin-2*took)
+}
+
+func (a *dmeActor) crowded() bool { return a.r.looks.Running() > max(8, a.r.hall.len()/crowdOf) }
 
 // poll is the longest time between two looks that work.
 func (a *dmeActor) poll() time.Duration { return cmp.Or(a.c.poll, defaultPoll) }
@@ -98,7 +109,7 @@ func (a *dmeActor) schedule(c *system.Context) {
 	if a.cancel != nil {
 		a.cancel()
 	}
-	after := max(spread(a.poll()), rest(a.took))
+	after := max(spread(a.poll()), rest(a.took, a.crowded()))
 	if wait := time.Until(a.sync.Health.RetryAt); wait > after || (wait > 0 && a.sync.Health.Failures > 0) {
 		after = wait
 	} else if a.again {

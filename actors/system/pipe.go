@@ -161,6 +161,12 @@ func (p *pool) work(j *job) {
 	}
 }
 
+// Running is how many calls run now.
+func (p Pool) Running() int {
+	running, _ := p.pool.load()
+	return running
+}
+
 func (p *pool) load() (running, waiting int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
