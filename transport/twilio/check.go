@@ -310,7 +310,7 @@ func (k *checking) text(ctx context.Context, sender bool) {
 			return engine.CheckOK, "The text is on the phone."
 		case engine.ReceiptFailed:
 			return engine.CheckFailed, fmt.Sprintf("The text did not arrive (error %d): %s", code, advice(reason))
-		case engine.ReceiptSent, engine.ReceiptAnswered, engine.ReceiptMachine:
+		case engine.ReceiptSent, engine.ReceiptAnswered, engine.ReceiptMachine, engine.ReceiptAbsent:
 		}
 		return engine.CheckWeak, fmt.Sprintf("No word from the phone within %v; Twilio says %q. Some networks never confirm.", k.plan.Wait, status)
 	})
