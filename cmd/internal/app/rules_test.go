@@ -116,3 +116,30 @@ func TestDashboardAsksRightly(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+// TestEveryThreatNamesATest wants each test that docs/threats.md names to exist.
+func TestEveryThreatNamesATest(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(top, "docs", "threats.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tests strings.Builder
+	for _, name := range tracked(t) {
+		if strings.HasSuffix(name, "_test.go") {
+			text, err := os.ReadFile(filepath.Join(top, filepath.FromSlash(name)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			tests.Write(text)
+		}
+	}
+	named := regexp.MustCompile("`(Test[A-Za-z0-9_]+)`").FindAllStringSubmatch(string(page), -1)
+	if len(named) < 40 {
+		t.Fatalf("%d tests are named", len(named))
+	}
+	for _, m := range named {
+		if !strings.Contains(tests.String(), "func "+m[1]+"(") {
+			t.Errorf("there is no %s", m[1])
+		}
+	}
+}
