@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -36,6 +37,7 @@ Examples:
   relais simulate --compare                which policy fills most, with the fewest messages
   relais replay derma --config relais.yaml --policy mine.yaml   the clinic's own past under another policy
   relais config check relais.yaml          say every mistake in a configuration
+  relais clinic init --config relais.yaml  set up a clinic, step by step
   relais wording preview relais.yaml       every message as a patient gets it
   relais dme check derma --config relais.yaml   try every step with a clinic's record system
   relais channel check --config relais.yaml --text +15145550123   send a test text and report every hop
@@ -61,6 +63,7 @@ type commands struct {
 	Store    storeCommand    `cmd:"" help:"Look at the store."`
 	Audit    auditCommand    `cmd:"" help:"Verify and export the chained timelines."`
 	Config   configCommand   `cmd:"" help:"Look at a configuration."`
+	Clinic   clinicCommand   `cmd:"" help:"Set up, list and check clinics."`
 	DME      dmeCommand      `cmd:"" name:"dme" help:"Try the connection to a clinic's record system."`
 	Channel  channelCommand  `cmd:"" help:"Look at the channels to patients."`
 	Webhook  webhookCommand  `cmd:"" help:"Try the programs that are told what happens to slots."`
@@ -71,13 +74,14 @@ type commands struct {
 
 // streams are what a command reads and writes besides its arguments.
 type streams struct {
+	in       io.Reader
 	out, err io.Writer
 	env      environment
 }
 
 // Main runs the command line args and returns the exit code. It returns soon after ctx ends.
 func Main(ctx context.Context, args, environ []string, out, errOut io.Writer) int {
-	io := &streams{out: out, err: errOut, env: environment{}}
+	io := &streams{in: os.Stdin, out: out, err: errOut, env: environment{}}
 	for _, pair := range environ {
 		if name, value, _ := strings.Cut(pair, "="); value != "" {
 			io.env[name] = value

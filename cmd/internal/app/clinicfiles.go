@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"relais/engine"
+	"relais/storage/bolt"
 	"relais/storage/seal"
 )
 
@@ -85,8 +86,12 @@ func (d *decoder) clinic(text []byte, keyFile string) ClinicConfig {
 }
 
 // sealSetting seals a secret for one setting of one clinic: it opens nowhere else.
-func sealSetting(keyFile, clinic, setting, value string) (string, error) {
-	sealer, err := seal.OpenOrCreate(keyFile)
+func (cfg *Config) sealSetting(clinic, setting, value string) (string, error) {
+	open := seal.OpenOrCreate
+	if bolt.Exists(cfg.Data) {
+		open = seal.Open // a new key would open nothing of the store
+	}
+	sealer, err := open(cfg.KeyFile)
 	if err != nil {
 		return "", err
 	}

@@ -95,7 +95,7 @@ func TestMistakesOfAClinicsFileHaveTheirLine(t *testing.T) {
 func TestSealedSecretsOpenForTheirSettingOnly(t *testing.T) {
 	main, dir := ownDir(t)
 	key := filepath.Join(filepath.Dir(main), "relais.key")
-	sealed, err := sealSetting(key, "derma", "clinic.dme.fhir.token", "s3cr3t")
+	sealed, err := (&Config{KeyFile: key}).sealSetting("derma", "clinic.dme.fhir.token", "s3cr3t")
 	if err != nil {
 		t.Fatal(err)
 	}
