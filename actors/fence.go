@@ -90,6 +90,9 @@ func (f *fence) enter(b storage.Batch) (through []*passage, err error) {
 	for _, e := range b.Events {
 		take(e.Clinic)
 	}
+	for _, e := range b.Redact.Events {
+		take(e.Clinic)
+	}
 	for _, e := range b.Effects {
 		take(e.Clinic)
 	}

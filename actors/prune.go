@@ -29,6 +29,7 @@ func (a *clinicActor) tidy(c *system.Context) {
 		return
 	}
 	c.After(tidyEvery, tidy{})
+	a.forget(c)
 	of := a.c
 	system.PipeOn(a.r.commits, c, context.Background(), func(ctx context.Context) (int, error) {
 		until := time.Now().Add(-a.r.opt.Retention)
@@ -45,6 +46,21 @@ func (a *clinicActor) tidy(c *system.Context) {
 			a.r.opt.Logger.Warn("slots of the past stay until tomorrow", "clinic", a.c.ID, "error", err)
 		} else if n > 0 {
 			a.r.opt.Logger.Info("slots of the past were let go of; their timelines stay", "clinic", a.c.ID, "slots", n)
+		}
+		return nil
+	})
+}
+
+// forget takes out what is personal and was kept for long enough.
+func (a *clinicActor) forget(c *system.Context) {
+	of := a.c
+	system.PipeOn(a.r.commits, c, context.Background(), func(ctx context.Context) (forgotten, error) {
+		return a.r.forgetOld(ctx, of, time.Now())
+	}, func(n forgotten, err error) any {
+		if err != nil {
+			a.r.opt.Logger.Warn("what is kept for long enough stays until tomorrow", "clinic", of.ID, "error", err)
+		} else if n != (forgotten{}) {
+			a.r.opt.Logger.Info("what was kept for long enough is gone", "clinic", of.ID, "patients", n.patients, "lines", n.lines, "replies", n.replies)
 		}
 		return nil
 	})

@@ -35,7 +35,7 @@ func Readable(rec storage.Record) error {
 		into = &replyRecord{}
 	case storage.KindUnread:
 		into = &unreadRecord{}
-	case storage.KindAccount, storage.KindSession, storage.KindHL7, storage.KindJoin:
+	case storage.KindAccount, storage.KindSession, storage.KindHL7, storage.KindJoin, storage.KindPass, storage.KindIncident:
 		into = &json.RawMessage{}
 	case storage.KindMeta: // keys and addresses as they are
 		return nil

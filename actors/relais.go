@@ -21,7 +21,7 @@ import (
 	"relais/storage"
 )
 
-// Options is what Relais is made of. All fields but Poll, Retention and WatchOnly are needed.
+// Options is what Relais is made of. All fields but Poll, Retention, Keep and WatchOnly are needed.
 type Options struct {
 	Store    storage.Store
 	Clinics  []engine.Clinic
@@ -36,6 +36,7 @@ type Options struct {
 	Poll     map[engine.ClinicID]time.Duration // between looks at a record system; 2 s where it says nothing
 	// Retention is how long finished slots and their offers are kept after the slot's end; 0: for ever.
 	Retention time.Duration
+	Keep      Keep // how long what is personal is kept
 	// WatchOnly says, in a sentence for the desk, why a clinic can only be in shadow mode.
 	WatchOnly map[engine.ClinicID]string
 }

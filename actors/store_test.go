@@ -54,7 +54,7 @@ func (m *memory) Close() error {
 
 var kinds = []storage.Kind{
 	storage.KindSlot, storage.KindOffer, storage.KindEntry, storage.KindPatient, storage.KindSchedule, storage.KindSync,
-	storage.KindToken, storage.KindOptOut, storage.KindReply, storage.KindAccount, storage.KindSession, storage.KindMeta, storage.KindHL7, storage.KindUnread, storage.KindJoin,
+	storage.KindToken, storage.KindOptOut, storage.KindReply, storage.KindAccount, storage.KindSession, storage.KindMeta, storage.KindHL7, storage.KindUnread, storage.KindJoin, storage.KindPass, storage.KindIncident,
 }
 
 func invalid(what string) error { return engine.Errorf(engine.Invalid, "%s", what) }
@@ -145,6 +145,9 @@ func (d *disk) write(b storage.Batch) {
 		e.Seq = uint64(len(d.events[e.Clinic]) + 1)
 		e.At, e.Data = e.At.UTC(), slices.Clone(e.Data)
 		d.events[e.Clinic] = append(d.events[e.Clinic], e)
+	}
+	for _, e := range b.Redact.Events {
+		d.events[e.Clinic][e.Seq-1].Data = slices.Clone(e.Data)
 	}
 	for _, k := range b.Done {
 		delete(d.effects, k)

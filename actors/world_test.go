@@ -184,6 +184,7 @@ type world struct {
 	poll time.Duration
 	// retention is how long the processes keep the past; 0: for ever.
 	retention time.Duration
+	keep      Keep
 	watchOnly map[engine.ClinicID]string
 	lag       time.Duration // between a message's leaving and the carrier's word
 	carry     func(engine.Message) (engine.Outcome, time.Duration)
@@ -272,7 +273,7 @@ func (w *world) start() {
 	}
 	c := carrier{p}
 	r, err := New(Options{
-		Store: p.store, Poll: poll, Retention: w.retention, WatchOnly: w.watchOnly, Clinics: w.clinics, DMEs: dmes, Caller: c, Links: links{}, Metrics: counts{w, p}, Observer: counts{w, p},
+		Store: p.store, Poll: poll, Retention: w.retention, Keep: w.keep, WatchOnly: w.watchOnly, Clinics: w.clinics, DMEs: dmes, Caller: c, Links: links{}, Metrics: counts{w, p}, Observer: counts{w, p},
 		Senders: map[engine.Channel]Sender{engine.SMS: c, engine.Voice: c, engine.EmailMail: c},
 		Invite: func(engine.BookingID, engine.Clinic, engine.Lang, time.Time, time.Time) []byte {
 			return []byte("BEGIN")

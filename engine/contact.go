@@ -123,6 +123,7 @@ type Patient struct {
 	Distinct []PatientID `json:"distinct,omitempty"`
 	Links    int         `json:"links,omitempty"` // how often the links to their own page were made void
 	Alive    time.Time   `json:"alive,omitzero"`  // last sign of life on their page or to a question; zero: none yet
+	Erased   time.Time   `json:"erased,omitzero"` // on request or because it was time: nothing else is known any more
 	Still    *Still      `json:"still,omitempty"` // the question whether they are still looking; nil: not asked since they last showed
 }
 

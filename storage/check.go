@@ -40,6 +40,8 @@ func (k Kind) Number() (n byte, ok bool) {
 		return 15, true
 	case KindPass:
 		return 20, true
+	case KindIncident:
+		return 21, true
 	}
 	return 0, false
 }

@@ -36,16 +36,17 @@ const (
 	KindSession  Kind = "session"
 	KindPass     Kind = "pass" // what lets somebody in or leads to an account: invitations, API tokens
 	KindMeta     Kind = "meta"
-	KindHL7      Kind = "hl7"    // what the messages of a record system came to
-	KindUnread   Kind = "unread" // replies that wait for the front desk
-	KindJoin     Kind = "join"   // who asked to join the list and has not shown that the contact is theirs
+	KindHL7      Kind = "hl7"      // what the messages of a record system came to
+	KindUnread   Kind = "unread"   // replies that wait for the front desk
+	KindIncident Kind = "incident" // the register of confidentiality incidents
+	KindJoin     Kind = "join"     // who asked to join the list and has not shown that the contact is theirs
 )
 
 // Kinds returns all kinds.
 func Kinds() []Kind {
 	return []Kind{
 		KindSlot, KindOffer, KindEntry, KindPatient, KindSchedule, KindSync, KindToken, KindOptOut, KindReply,
-		KindAccount, KindSession, KindMeta, KindUnread, KindHL7, KindJoin,
+		KindAccount, KindSession, KindMeta, KindUnread, KindHL7, KindJoin, KindPass, KindIncident,
 	}
 }
 

@@ -165,6 +165,7 @@ func newAPI(s *Server, mux *http.ServeMux) (*huma.OpenAPI, error) {
 	s.peopleCalls(api)
 	s.listCalls(api)
 	s.newcomerCalls(api)
+	s.rightsCalls(api)
 	s.modeCalls(api)
 	s.optionCalls(api)
 	s.accountCalls(api)

@@ -63,6 +63,7 @@ type Desk interface {
 	Hold(ctx context.Context, c engine.ClinicID, by engine.UserID, hold bool) error
 	CheckNow(ctx context.Context, c engine.ClinicID) error
 	List
+	Rights
 }
 
 // Offers is what the patients' pages need. A token that is unknown, malformed or old gives an

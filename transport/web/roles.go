@@ -123,6 +123,11 @@ var needs = map[string]Permission{
 	"searchRecords":    Work,
 	"decideJoin":       Work,
 
+	// What patients ask for, and have a right to.
+	"patientFile":    Steer,
+	"erasePatient":   Steer,
+	"correctPatient": Steer,
+
 	// What Relais does by itself, and for whom.
 	"mode":         Look,
 	"setMode":      Steer,

@@ -201,6 +201,7 @@ func (c *checker) config(cfg *Config, files []ownFile) {
 	}
 	c.keyFile(cfg)
 	c.backup(&cfg.Backup, cfg.Data)
+	c.privacy(&cfg.Privacy)
 	c.oneOf("log.level", cfg.Log.Level, "debug", "info", "warn", "error")
 	c.oneOf("log.format", cfg.Log.Format, "text", "json")
 	if !userID.MatchString(cfg.Account.ID) {

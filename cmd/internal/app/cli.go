@@ -61,6 +61,8 @@ type commands struct {
 	Backup   backupCommand   `cmd:"" help:"Copy the store, while it runs or not, and check the copy."`
 	Restore  restoreCommand  `cmd:"" help:"Make a store in a new directory from a backup."`
 	Store    storeCommand    `cmd:"" help:"Look at the store."`
+	Patient  patientCommand  `cmd:"" help:"What patients have a right to: their whole file, erasure, correction; and the list of consents."`
+	Incident incidentCommand `cmd:"" help:"The register of confidentiality incidents."`
 	Audit    auditCommand    `cmd:"" help:"Verify and export the chained timelines."`
 	Config   configCommand   `cmd:"" help:"Look at a configuration."`
 	Clinic   clinicCommand   `cmd:"" help:"Set up, list and check clinics."`

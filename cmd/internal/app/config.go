@@ -23,6 +23,7 @@ type Config struct {
 	Account        AccountConfig    `yaml:"account"`
 	Limits         LimitsConfig     `yaml:"limits"`
 	Backup         BackupConfig     `yaml:"backup"`
+	Privacy        PrivacyConfig    `yaml:"privacy"`
 	Twilio         *TwilioConfig    `yaml:"twilio"`        // nil: no texts and no calls
 	TwilioSecond   *TwilioConfig    `yaml:"twilio_second"` // takes over while the first fails; nil: nobody does
 	Mail           *MailConfig      `yaml:"mail"`          // nil: no mail
@@ -123,6 +124,7 @@ func DefaultConfig() Config {
 		Account:   AccountConfig{ID: "desk"},
 		Limits:    LimitsConfig{FeedClients: 2000},
 		Backup:    BackupConfig{Every: Duration(24 * time.Hour), Keep: 14},
+		Privacy:   PrivacyConfig{Patients: Duration(730 * 24 * time.Hour), Timelines: Duration(365 * 24 * time.Hour), Replies: Duration(90 * 24 * time.Hour)},
 	}
 }
 

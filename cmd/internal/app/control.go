@@ -45,6 +45,13 @@ func deeds() map[string]deed {
 		"check":        deedOf((*control).check),
 		"audit_verify": deedOf((*control).verifyChains),
 		"audit_export": deedOf((*control).exportChain),
+
+		"patient_export":  deedOf((*control).exportPatient),
+		"patient_erase":   deedOf((*control).erasePatient),
+		"patient_correct": deedOf((*control).correctPatient),
+		"consents":        deedOf((*control).listConsents),
+		"incident_add":    deedOf((*control).addIncident),
+		"incidents":       deedOf((*control).listIncidents),
 	}
 }
 

@@ -121,7 +121,7 @@ func assemble(ctx context.Context, cfg Config, log *slog.Logger, sandbox bool) (
 		Store:   p.store,
 		Links:   links(cfg.PublicURL),
 		Metrics: clinicMetrics{p.metrics, p.alarm}, Observer: actorFaults{p.metrics}, Logger: log,
-		Retention: time.Duration(cfg.Retention), WatchOnly: map[engine.ClinicID]string{},
+		Retention: time.Duration(cfg.Retention), Keep: cfg.Privacy.keep(), WatchOnly: map[engine.ClinicID]string{},
 	}
 	for i := range cfg.Clinics {
 		if why := cfg.watchOnly(&cfg.Clinics[i]); why != "" {
