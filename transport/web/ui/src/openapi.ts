@@ -596,6 +596,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/clinics/{clinic}/patients/{patient}/correct": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Correct who a patient is
+         * @description What was written down wrong is taken out of the timelines too; a digest of it stays on the audit log. Answers with the patient.
+         */
+        post: operations["correctPatient"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/clinics/{clinic}/patients/{patient}/entries": {
         parameters: {
             query?: never;
@@ -610,6 +630,46 @@ export interface paths {
          * @description Answers with the patient afterwards.
          */
         post: operations["addEntry"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clinics/{clinic}/patients/{patient}/erase": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Erase a patient
+         * @description Takes everything personal out of records and timelines, for good. Offers under way end first; 409 while a booking is under way. What stays: anonymous counts, and a digest of each address, so that nobody writes there again.
+         */
+        post: operations["erasePatient"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clinics/{clinic}/patients/{patient}/file": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Everything about a patient, as a file
+         * @description For a patient who asks for it: identity, contacts with consent and proof, wishes, offers with deliveries, what they wrote, notes, timelines, and who looked. JSON.
+         */
+        post: operations["patientFile"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1532,6 +1592,16 @@ export interface components {
             /** @description for correct and archive: the address that the person was looking at */
             was?: string;
         };
+        Correction: {
+            /** @description like 1958-03-21; empty when it is not known */
+            born?: string;
+            family?: string;
+            given?: string;
+            /** @enum {string} */
+            lang?: "fr" | "en";
+            /** @description who asked for it and how, without a name */
+            why: string;
+        };
         DMEMode: {
             mode: string;
             sentence?: string;
@@ -1623,6 +1693,34 @@ export interface components {
             until?: string;
             /** @description for edit */
             wish?: components["schemas"]["Wish"];
+        };
+        Erasure: {
+            /** Format: date-time */
+            at: string;
+            /** Format: int64 */
+            entries: number;
+            /**
+             * Format: int64
+             * @description lines of timelines whose personal data is gone
+             */
+            lines: number;
+            /** Format: int64 */
+            offers: number;
+            patient: string;
+            /**
+             * Format: int64
+             * @description replies that waited for the front desk
+             */
+            replies: number;
+            /**
+             * Format: int64
+             * @description addresses that nobody writes to any more
+             */
+            silenced: number;
+        };
+        ErasureRequest: {
+            /** @description who asked for it and how, without a name, for example letter of 2026-03-02 */
+            why: string;
         };
         Event: {
             /** Format: date-time */
@@ -4022,6 +4120,44 @@ export interface operations {
             };
         };
     };
+    correctPatient: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description a clinic's identifier */
+                clinic: string;
+                /** @description a patient's identifier */
+                patient: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Correction"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Record"];
+                };
+            };
+            /** @description What went wrong, as RFC 9457 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     addEntry: {
         parameters: {
             query?: never;
@@ -4047,6 +4183,80 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Record"];
+                };
+            };
+            /** @description What went wrong, as RFC 9457 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    erasePatient: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description a clinic's identifier */
+                clinic: string;
+                /** @description a patient's identifier */
+                patient: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ErasureRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Erasure"];
+                };
+            };
+            /** @description What went wrong, as RFC 9457 */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    patientFile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description a clinic's identifier */
+                clinic: string;
+                /** @description a patient's identifier */
+                patient: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file */
+            200: {
+                headers: {
+                    "Content-Disposition"?: string;
+                    "Content-Type"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
                 };
             };
             /** @description What went wrong, as RFC 9457 */
