@@ -303,6 +303,24 @@ func (e ContactChangeChannel) Valid() bool {
 	}
 }
 
+// Defines values for CorrectionLang.
+const (
+	CorrectionLangEn CorrectionLang = "en"
+	CorrectionLangFr CorrectionLang = "fr"
+)
+
+// Valid indicates whether the value is a known member of the CorrectionLang enum.
+func (e CorrectionLang) Valid() bool {
+	switch e {
+	case CorrectionLangEn:
+		return true
+	case CorrectionLangFr:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DeliveryChannel.
 const (
 	DeliveryChannelDesk  DeliveryChannel = "desk"
@@ -1718,6 +1736,21 @@ type ContactChangeAction string
 // ContactChangeChannel for add
 type ContactChangeChannel string
 
+// Correction defines model for Correction.
+type Correction struct {
+	// Born like 1958-03-21; empty when it is not known
+	Born   *string         `json:"born,omitempty"`
+	Family *string         `json:"family,omitempty"`
+	Given  *string         `json:"given,omitempty"`
+	Lang   *CorrectionLang `json:"lang,omitempty"`
+
+	// Why who asked for it and how, without a name
+	Why string `json:"why"`
+}
+
+// CorrectionLang defines model for Correction.Lang.
+type CorrectionLang string
+
 // DMEMode defines model for DMEMode.
 type DMEMode struct {
 	Mode     string  `json:"mode"`
@@ -1819,6 +1852,29 @@ type EntryChange struct {
 
 // EntryChangeAction defines model for EntryChange.Action.
 type EntryChangeAction string
+
+// Erasure defines model for Erasure.
+type Erasure struct {
+	At      time.Time `json:"at"`
+	Entries int64     `json:"entries"`
+
+	// Lines lines of timelines whose personal data is gone
+	Lines   int64  `json:"lines"`
+	Offers  int64  `json:"offers"`
+	Patient string `json:"patient"`
+
+	// Replies replies that waited for the front desk
+	Replies int64 `json:"replies"`
+
+	// Silenced addresses that nobody writes to any more
+	Silenced int64 `json:"silenced"`
+}
+
+// ErasureRequest defines model for ErasureRequest.
+type ErasureRequest struct {
+	// Why who asked for it and how, without a name, for example letter of 2026-03-02
+	Why string `json:"why"`
+}
 
 // Event defines model for Event.
 type Event struct {
@@ -3354,8 +3410,14 @@ type ChangePatientJSONRequestBody = PatientChange
 // ChangeContactJSONRequestBody defines body for ChangeContact for application/json ContentType.
 type ChangeContactJSONRequestBody = ContactChange
 
+// CorrectPatientJSONRequestBody defines body for CorrectPatient for application/json ContentType.
+type CorrectPatientJSONRequestBody = Correction
+
 // AddEntryJSONRequestBody defines body for AddEntry for application/json ContentType.
 type AddEntryJSONRequestBody = Wish
+
+// ErasePatientJSONRequestBody defines body for ErasePatient for application/json ContentType.
+type ErasePatientJSONRequestBody = ErasureRequest
 
 // DecideJoinJSONRequestBody defines body for DecideJoin for application/json ContentType.
 type DecideJoinJSONRequestBody = JoinDecision
@@ -3822,6 +3884,24 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/clinics/{clinic}/patients/{patient}/contacts (the `ChangeContact` operationId).
 	ChangeContact(ctx context.Context, clinic string, patient string, body ChangeContactJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// CorrectPatientWithBody Correct who a patient is
+	//
+	// What was written down wrong is taken out of the timelines too; a digest of it stays on the audit log. Answers with the patient.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/clinics/{clinic}/patients/{patient}/correct (the `CorrectPatient` operationId).
+	CorrectPatientWithBody(ctx context.Context, clinic string, patient string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CorrectPatient Correct who a patient is
+	//
+	// What was written down wrong is taken out of the timelines too; a digest of it stays on the audit log. Answers with the patient.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/clinics/{clinic}/patients/{patient}/correct (the `CorrectPatient` operationId).
+	CorrectPatient(ctx context.Context, clinic string, patient string, body CorrectPatientJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// AddEntryWithBody Add another wish of a patient
 	//
 	// Answers with the patient afterwards.
@@ -3839,6 +3919,31 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/v1/clinics/{clinic}/patients/{patient}/entries (the `AddEntry` operationId).
 	AddEntry(ctx context.Context, clinic string, patient string, body AddEntryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ErasePatientWithBody Erase a patient
+	//
+	// Takes everything personal out of records and timelines, for good. Offers under way end first; 409 while a booking is under way. What stays: anonymous counts, and a digest of each address, so that nobody writes there again.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/clinics/{clinic}/patients/{patient}/erase (the `ErasePatient` operationId).
+	ErasePatientWithBody(ctx context.Context, clinic string, patient string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ErasePatient Erase a patient
+	//
+	// Takes everything personal out of records and timelines, for good. Offers under way end first; 409 while a booking is under way. What stays: anonymous counts, and a digest of each address, so that nobody writes there again.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/clinics/{clinic}/patients/{patient}/erase (the `ErasePatient` operationId).
+	ErasePatient(ctx context.Context, clinic string, patient string, body ErasePatientJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PatientFile Everything about a patient, as a file
+	//
+	// For a patient who asks for it: identity, contacts with consent and proof, wishes, offers with deliveries, what they wrote, notes, timelines, and who looked. JSON.
+	//
+	// Corresponds with POST /api/v1/clinics/{clinic}/patients/{patient}/file (the `PatientFile` operationId).
+	PatientFile(ctx context.Context, clinic string, patient string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DecideJoinWithBody Link somebody who joined, or refuse them
 	//
@@ -5049,6 +5154,44 @@ func (c *Client) ChangeContact(ctx context.Context, clinic string, patient strin
 	return c.Client.Do(req)
 }
 
+// CorrectPatientWithBody Correct who a patient is
+//
+// What was written down wrong is taken out of the timelines too; a digest of it stays on the audit log. Answers with the patient.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/clinics/{clinic}/patients/{patient}/correct (the `CorrectPatient` operationId).
+func (c *Client) CorrectPatientWithBody(ctx context.Context, clinic string, patient string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCorrectPatientRequestWithBody(c.Server, clinic, patient, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CorrectPatient Correct who a patient is
+//
+// What was written down wrong is taken out of the timelines too; a digest of it stays on the audit log. Answers with the patient.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/clinics/{clinic}/patients/{patient}/correct (the `CorrectPatient` operationId).
+func (c *Client) CorrectPatient(ctx context.Context, clinic string, patient string, body CorrectPatientJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCorrectPatientRequest(c.Server, clinic, patient, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // AddEntryWithBody Add another wish of a patient
 //
 // Answers with the patient afterwards.
@@ -5077,6 +5220,61 @@ func (c *Client) AddEntryWithBody(ctx context.Context, clinic string, patient st
 // Corresponds with POST /api/v1/clinics/{clinic}/patients/{patient}/entries (the `AddEntry` operationId).
 func (c *Client) AddEntry(ctx context.Context, clinic string, patient string, body AddEntryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewAddEntryRequest(c.Server, clinic, patient, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ErasePatientWithBody Erase a patient
+//
+// Takes everything personal out of records and timelines, for good. Offers under way end first; 409 while a booking is under way. What stays: anonymous counts, and a digest of each address, so that nobody writes there again.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/clinics/{clinic}/patients/{patient}/erase (the `ErasePatient` operationId).
+func (c *Client) ErasePatientWithBody(ctx context.Context, clinic string, patient string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewErasePatientRequestWithBody(c.Server, clinic, patient, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ErasePatient Erase a patient
+//
+// Takes everything personal out of records and timelines, for good. Offers under way end first; 409 while a booking is under way. What stays: anonymous counts, and a digest of each address, so that nobody writes there again.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/clinics/{clinic}/patients/{patient}/erase (the `ErasePatient` operationId).
+func (c *Client) ErasePatient(ctx context.Context, clinic string, patient string, body ErasePatientJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewErasePatientRequest(c.Server, clinic, patient, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PatientFile Everything about a patient, as a file
+//
+// For a patient who asks for it: identity, contacts with consent and proof, wishes, offers with deliveries, what they wrote, notes, timelines, and who looked. JSON.
+//
+// Corresponds with POST /api/v1/clinics/{clinic}/patients/{patient}/file (the `PatientFile` operationId).
+func (c *Client) PatientFile(ctx context.Context, clinic string, patient string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPatientFileRequest(c.Server, clinic, patient)
 	if err != nil {
 		return nil, err
 	}
@@ -7579,6 +7777,60 @@ func NewChangeContactRequestWithBody(server string, clinic string, patient strin
 	return req, nil
 }
 
+// NewCorrectPatientRequest calls the generic CorrectPatient builder with application/json body
+func NewCorrectPatientRequest(server string, clinic string, patient string, body CorrectPatientJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCorrectPatientRequestWithBody(server, clinic, patient, "application/json", bodyReader)
+}
+
+// NewCorrectPatientRequestWithBody constructs an http.Request for the CorrectPatient method, with any body, and a specified content type
+func NewCorrectPatientRequestWithBody(server string, clinic string, patient string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "clinic", clinic, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "patient", patient, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/clinics/%s/patients/%s/correct", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewAddEntryRequest calls the generic AddEntry builder with application/json body
 func NewAddEntryRequest(server string, clinic string, patient string, body AddEntryJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -7629,6 +7881,101 @@ func NewAddEntryRequestWithBody(server string, clinic string, patient string, co
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewErasePatientRequest calls the generic ErasePatient builder with application/json body
+func NewErasePatientRequest(server string, clinic string, patient string, body ErasePatientJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewErasePatientRequestWithBody(server, clinic, patient, "application/json", bodyReader)
+}
+
+// NewErasePatientRequestWithBody constructs an http.Request for the ErasePatient method, with any body, and a specified content type
+func NewErasePatientRequestWithBody(server string, clinic string, patient string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "clinic", clinic, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "patient", patient, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/clinics/%s/patients/%s/erase", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewPatientFileRequest constructs an http.Request for the PatientFile method
+func NewPatientFileRequest(server string, clinic string, patient string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "clinic", clinic, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "patient", patient, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/clinics/%s/patients/%s/file", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -9626,6 +9973,24 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/clinics/{clinic}/patients/{patient}/contacts (the `ChangeContact` operationId).
 	ChangeContactWithResponse(ctx context.Context, clinic string, patient string, body ChangeContactJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeContactResponse, error)
 
+	// CorrectPatientWithBodyWithResponse Correct who a patient is
+	//
+	// What was written down wrong is taken out of the timelines too; a digest of it stays on the audit log. Answers with the patient.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/clinics/{clinic}/patients/{patient}/correct (the `CorrectPatient` operationId).
+	CorrectPatientWithBodyWithResponse(ctx context.Context, clinic string, patient string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CorrectPatientResponse, error)
+
+	// CorrectPatientWithResponse Correct who a patient is
+	//
+	// What was written down wrong is taken out of the timelines too; a digest of it stays on the audit log. Answers with the patient.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/clinics/{clinic}/patients/{patient}/correct (the `CorrectPatient` operationId).
+	CorrectPatientWithResponse(ctx context.Context, clinic string, patient string, body CorrectPatientJSONRequestBody, reqEditors ...RequestEditorFn) (*CorrectPatientResponse, error)
+
 	// AddEntryWithBodyWithResponse Add another wish of a patient
 	//
 	// Answers with the patient afterwards.
@@ -9643,6 +10008,33 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /api/v1/clinics/{clinic}/patients/{patient}/entries (the `AddEntry` operationId).
 	AddEntryWithResponse(ctx context.Context, clinic string, patient string, body AddEntryJSONRequestBody, reqEditors ...RequestEditorFn) (*AddEntryResponse, error)
+
+	// ErasePatientWithBodyWithResponse Erase a patient
+	//
+	// Takes everything personal out of records and timelines, for good. Offers under way end first; 409 while a booking is under way. What stays: anonymous counts, and a digest of each address, so that nobody writes there again.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/clinics/{clinic}/patients/{patient}/erase (the `ErasePatient` operationId).
+	ErasePatientWithBodyWithResponse(ctx context.Context, clinic string, patient string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ErasePatientResponse, error)
+
+	// ErasePatientWithResponse Erase a patient
+	//
+	// Takes everything personal out of records and timelines, for good. Offers under way end first; 409 while a booking is under way. What stays: anonymous counts, and a digest of each address, so that nobody writes there again.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/clinics/{clinic}/patients/{patient}/erase (the `ErasePatient` operationId).
+	ErasePatientWithResponse(ctx context.Context, clinic string, patient string, body ErasePatientJSONRequestBody, reqEditors ...RequestEditorFn) (*ErasePatientResponse, error)
+
+	// PatientFileWithResponse Everything about a patient, as a file
+	//
+	// For a patient who asks for it: identity, contacts with consent and proof, wishes, offers with deliveries, what they wrote, notes, timelines, and who looked. JSON.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/clinics/{clinic}/patients/{patient}/file (the `PatientFile` operationId).
+	PatientFileWithResponse(ctx context.Context, clinic string, patient string, reqEditors ...RequestEditorFn) (*PatientFileResponse, error)
 
 	// DecideJoinWithBodyWithResponse Link somebody who joined, or refuse them
 	//
@@ -11620,6 +12012,54 @@ func (r ChangeContactResponse) ContentType() string {
 	return ""
 }
 
+type CorrectPatientResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Record
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CorrectPatientResponse) GetJSON200() *Record {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CorrectPatientResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CorrectPatientResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CorrectPatientResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CorrectPatientResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CorrectPatientResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type AddEntryResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -11662,6 +12102,110 @@ func (r AddEntryResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r AddEntryResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ErasePatientResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Erasure
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ErasePatientResponse) GetJSON200() *Erasure {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ErasePatientResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ErasePatientResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ErasePatientResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ErasePatientResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ErasePatientResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PatientFileResponse200Headers the declared response headers of an HTTP 200 response for PatientFile
+type PatientFileResponse200Headers struct {
+	ContentDisposition *string
+	ContentType        *string
+}
+
+type PatientFileResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *map[string]interface{}
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PatientFileResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PatientFileResponse) GetJSON200() *map[string]interface{} {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PatientFileResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PatientFileResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PatientFileResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PatientFileResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PatientFileResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -13986,6 +14530,36 @@ func (c *ClientWithResponses) ChangeContactWithResponse(ctx context.Context, cli
 	return ParseChangeContactResponse(rsp)
 }
 
+// CorrectPatientWithBodyWithResponse Correct who a patient is
+//
+// What was written down wrong is taken out of the timelines too; a digest of it stays on the audit log. Answers with the patient.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/clinics/{clinic}/patients/{patient}/correct (the `CorrectPatient` operationId).
+func (c *ClientWithResponses) CorrectPatientWithBodyWithResponse(ctx context.Context, clinic string, patient string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CorrectPatientResponse, error) {
+	rsp, err := c.CorrectPatientWithBody(ctx, clinic, patient, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCorrectPatientResponse(rsp)
+}
+
+// CorrectPatientWithResponse Correct who a patient is
+//
+// What was written down wrong is taken out of the timelines too; a digest of it stays on the audit log. Answers with the patient.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/clinics/{clinic}/patients/{patient}/correct (the `CorrectPatient` operationId).
+func (c *ClientWithResponses) CorrectPatientWithResponse(ctx context.Context, clinic string, patient string, body CorrectPatientJSONRequestBody, reqEditors ...RequestEditorFn) (*CorrectPatientResponse, error) {
+	rsp, err := c.CorrectPatient(ctx, clinic, patient, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCorrectPatientResponse(rsp)
+}
+
 // AddEntryWithBodyWithResponse Add another wish of a patient
 //
 // Answers with the patient afterwards.
@@ -14014,6 +14588,51 @@ func (c *ClientWithResponses) AddEntryWithResponse(ctx context.Context, clinic s
 		return nil, err
 	}
 	return ParseAddEntryResponse(rsp)
+}
+
+// ErasePatientWithBodyWithResponse Erase a patient
+//
+// Takes everything personal out of records and timelines, for good. Offers under way end first; 409 while a booking is under way. What stays: anonymous counts, and a digest of each address, so that nobody writes there again.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/clinics/{clinic}/patients/{patient}/erase (the `ErasePatient` operationId).
+func (c *ClientWithResponses) ErasePatientWithBodyWithResponse(ctx context.Context, clinic string, patient string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ErasePatientResponse, error) {
+	rsp, err := c.ErasePatientWithBody(ctx, clinic, patient, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseErasePatientResponse(rsp)
+}
+
+// ErasePatientWithResponse Erase a patient
+//
+// Takes everything personal out of records and timelines, for good. Offers under way end first; 409 while a booking is under way. What stays: anonymous counts, and a digest of each address, so that nobody writes there again.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/clinics/{clinic}/patients/{patient}/erase (the `ErasePatient` operationId).
+func (c *ClientWithResponses) ErasePatientWithResponse(ctx context.Context, clinic string, patient string, body ErasePatientJSONRequestBody, reqEditors ...RequestEditorFn) (*ErasePatientResponse, error) {
+	rsp, err := c.ErasePatient(ctx, clinic, patient, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseErasePatientResponse(rsp)
+}
+
+// PatientFileWithResponse Everything about a patient, as a file
+//
+// For a patient who asks for it: identity, contacts with consent and proof, wishes, offers with deliveries, what they wrote, notes, timelines, and who looked. JSON.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/clinics/{clinic}/patients/{patient}/file (the `PatientFile` operationId).
+func (c *ClientWithResponses) PatientFileWithResponse(ctx context.Context, clinic string, patient string, reqEditors ...RequestEditorFn) (*PatientFileResponse, error) {
+	rsp, err := c.PatientFile(ctx, clinic, patient, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePatientFileResponse(rsp)
 }
 
 // DecideJoinWithBodyWithResponse Link somebody who joined, or refuse them
@@ -15880,6 +16499,39 @@ func ParseChangeContactResponse(rsp *http.Response) (*ChangeContactResponse, err
 	return response, nil
 }
 
+// ParseCorrectPatientResponse parses an HTTP response from a CorrectPatientWithResponse call
+func ParseCorrectPatientResponse(rsp *http.Response) (*CorrectPatientResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CorrectPatientResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Record
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseAddEntryResponse parses an HTTP response from a AddEntryWithResponse call
 func ParseAddEntryResponse(rsp *http.Response) (*AddEntryResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -15908,6 +16560,92 @@ func ParseAddEntryResponse(rsp *http.Response) (*AddEntryResponse, error) {
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	return response, nil
+}
+
+// ParseErasePatientResponse parses an HTTP response from a ErasePatientWithResponse call
+func ParseErasePatientResponse(rsp *http.Response) (*ErasePatientResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ErasePatientResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Erasure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePatientFileResponse parses an HTTP response from a PatientFileWithResponse call
+func ParsePatientFileResponse(rsp *http.Response) (*PatientFileResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PatientFileResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest map[string]interface{}
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PatientFileResponse200Headers
+		if values := rsp.Header.Values("Content-Disposition"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Disposition", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentDisposition = &value
+		}
+		if values := rsp.Header.Values("Content-Type"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Type", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentType = &value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil
