@@ -77,3 +77,44 @@ test('the sound is off until somebody wants it', async ({ open }) => {
   await page.keyboard.press('?');
   await expect(box).toBeChecked();
 });
+
+test('a page that was too slow is put out, comes back by itself and misses nothing', async ({ open }) => {
+  const other = await open('/');
+  const id = await free(other);
+  const page = await open(new URL(other.url()).pathname + new URL(other.url()).search);
+  let put: ((options: { code: number }) => Promise<void>) | undefined;
+  let times = 0;
+  // The first socket gets its snapshot and then nothing any more, as one whose queue is full.
+  await page.routeWebSocket('**/ws/calendar*', (ws) => {
+    const server = ws.connectToServer();
+    if (times++ > 0) return;
+    let heard = 0;
+    server.onMessage((m) => {
+      if (heard++ === 0) ws.send(m);
+    });
+    put = (o) => ws.close(o);
+  });
+  await page.reload();
+  await expect(page.locator('[data-link=live]')).toBeVisible();
+  const card = (p: Page) => p.locator(`.grid [data-slot="${id}"]`);
+  await expect(card(page)).toHaveAttribute('data-state', 'free');
+  await card(other).click();
+  await other.locator('[data-action=free]').click();
+  await expect(card(other)).toHaveAttribute('data-state', 'offered', { timeout: 90_000 });
+  await expect(card(page)).toHaveAttribute('data-state', 'free');
+  await put?.({ code: 4001 }); // what the server closes a slow reader with
+  await expect(card(page)).toHaveAttribute('data-state', 'offered');
+  await expect(page.locator('[data-link=live]')).toBeVisible();
+  expect(times).toBeGreaterThan(1);
+});
+
+test('the day is printed without what cannot be pressed on paper', async ({ open }) => {
+  const page = await open('/');
+  await page.emulateMedia({ media: 'print' });
+  await expect(page.locator('.panel')).toBeHidden();
+  await expect(page.locator('header .second')).toBeHidden();
+  const grid = page.locator('.grid .scroll');
+  // Nothing is cut off by the scrolled box.
+  expect(await grid.evaluate((e) => getComputedStyle(e).overflowY === 'visible' && e.clientHeight >= e.querySelector('.sheet')!.clientHeight)).toBe(true);
+  await shot(page, 'desk-print');
+});

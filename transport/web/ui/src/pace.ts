@@ -49,7 +49,8 @@ export class Pace implements Sink {
   }
 
   link(l: Link) {
-    this.flush(); // how old the calendar is must not be said before it is shown
+    // The feed says "live" after each message. Of any other word the calendar is as old as what was heard.
+    if (l !== 'live') this.flush();
     this.#sink.link(l);
   }
 
