@@ -6,6 +6,7 @@ MAKEFLAGS += --no-print-directory
 
 UI       := transport/web/ui
 TWILIO   := transport/twilio/peer
+OIDCPEER := transport/oidc/peer
 HL7PEER  := transport/hl7/peers
 DIST     := transport/web/dist
 PEER     := transport/fhir/testdata/peer
@@ -50,6 +51,12 @@ $(TWILIO)/node_modules/.package-lock.json: $(TWILIO)/package.json $(TWILIO)/pack
 	cd $(TWILIO) && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
+# A certified OpenID provider, which single sign-on is tried against.
+$(OIDCPEER)/node_modules/.package-lock.json: $(OIDCPEER)/package.json $(OIDCPEER)/package-lock.json
+	@.ci/need node
+	cd $(OIDCPEER) && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
 $(HL7PEER)/node_modules/.package-lock.json: $(HL7PEER)/package.json $(HL7PEER)/package-lock.json
 	@.ci/need node
 	cd $(HL7PEER) && npm ci --no-audit --no-fund --loglevel=error
@@ -57,7 +64,7 @@ $(HL7PEER)/node_modules/.package-lock.json: $(HL7PEER)/package.json $(HL7PEER)/p
 
 test: ## all tests that need no browser
 	@.ci/need go
-	@if .ci/need node; then $(MAKE) $(PEER)/node_modules/.package-lock.json $(TWILIO)/node_modules/.package-lock.json; \
+	@if .ci/need node; then $(MAKE) $(PEER)/node_modules/.package-lock.json $(TWILIO)/node_modules/.package-lock.json $(OIDCPEER)/node_modules/.package-lock.json; \
 	elif [ -n "$${CI:-}" ]; then exit 1; \
 	else echo "Skipped the tests against record systems and libraries from npm, for that reason."; fi
 	@if .ci/need node 2>/dev/null; then $(MAKE) $(HL7PEER)/node_modules/.package-lock.json; fi
@@ -140,5 +147,5 @@ mailpit: ## the mail server that tests of mail run against; without it they are 
 	@test -x "$$(go env GOPATH)/bin/mailpit" || go install github.com/axllent/mailpit@v$(MAILPIT)
 
 clean: ## forget what was built; data stays
-	rm -rf bin build $(UI)/node_modules $(PEER)/node_modules $(TWILIO)/node_modules $(HL7PEER)/node_modules coverage.out
+	rm -rf bin build $(UI)/node_modules $(PEER)/node_modules $(TWILIO)/node_modules $(OIDCPEER)/node_modules $(HL7PEER)/node_modules coverage.out
 	find $(DIST) -mindepth 1 ! -name .gitkeep -delete

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"rsc.io/qr"
+	"github.com/skip2/go-qrcode"
 
 	"relais/engine"
 )
@@ -100,18 +100,20 @@ func (t *TOTP) offer(host string, id engine.UserID) (TOTPOffer, error) {
 		RawQuery: "secret=" + secret + "&issuer=Relais&algorithm=SHA1&digits=" + strconv.Itoa(totpDigits) + "&period=30",
 	}
 	o := TOTPOffer{Secret: secret, URI: u.String()}
-	code, err := qr.Encode(o.URI, qr.M)
+	code, err := qrcode.New(o.URI, qrcode.Medium)
 	if err != nil {
 		return o, fmt.Errorf("QR code: %w", err)
 	}
+	code.DisableBorder = true // the page draws it
 	var path strings.Builder
-	for y := range code.Size {
-		for x := range code.Size {
-			if code.Black(x, y) {
+	rows := code.Bitmap()
+	for y, row := range rows {
+		for x, black := range row {
+			if black {
 				fmt.Fprintf(&path, "M%d %dh1v1h-1z", x, y)
 			}
 		}
 	}
-	o.Size, o.Path = code.Size, path.String()
+	o.Size, o.Path = len(rows), path.String()
 	return o, nil
 }

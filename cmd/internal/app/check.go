@@ -221,6 +221,9 @@ func (c *checker) config(cfg *Config, files []ownFile) {
 	if cfg.Mail != nil {
 		c.mail(cfg.Mail)
 	}
+	if cfg.OIDC != nil {
+		c.oidc(cfg)
+	}
 	c.clinics(cfg, files)
 	c.hl7Listener(cfg)
 }

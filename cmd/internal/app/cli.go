@@ -67,6 +67,7 @@ type commands struct {
 	Config   configCommand   `cmd:"" help:"Look at a configuration."`
 	Clinic   clinicCommand   `cmd:"" help:"Set up, list and check clinics."`
 	DME      dmeCommand      `cmd:"" name:"dme" help:"Try the connection to a clinic's record system."`
+	User     userCommand     `cmd:"" help:"Make, list, reset and remove accounts, while relais serve is stopped."`
 	Channel  channelCommand  `cmd:"" help:"Look at the channels to patients."`
 	Webhook  webhookCommand  `cmd:"" help:"Try the programs that are told what happens to slots."`
 	Wording  wordingCommand  `cmd:"" help:"List, check and preview what patients are told."`

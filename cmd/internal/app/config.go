@@ -27,6 +27,7 @@ type Config struct {
 	Twilio         *TwilioConfig    `yaml:"twilio"`        // nil: no texts and no calls
 	TwilioSecond   *TwilioConfig    `yaml:"twilio_second"` // takes over while the first fails; nil: nobody does
 	Mail           *MailConfig      `yaml:"mail"`          // nil: no mail
+	OIDC           *OIDCConfig      `yaml:"oidc"`          // nil: no single sign-on
 	HL7            *HL7ListenConfig `yaml:"hl7"`           // nil: no clinic's record system speaks HL7 v2
 	ClinicsDir     string           `yaml:"clinics_dir"`   // one file a clinic; empty: clinics in data
 	Clinics        []ClinicConfig   `yaml:"clinics"`

@@ -183,12 +183,16 @@ func (p *program) buildWeb(sandbox bool) error {
 	if err != nil {
 		return fmt.Errorf("public_url: %w", err)
 	}
-	p.web, err = web.New(web.Config{
-		Desk: frontDesk{p.relais}, Offers: p.relais, Doors: patientDoor{p.relais}, Accounts: accounts{p.store}, Trail: trail{p.store}, PublicBase: base,
+	cfg := web.Config{
+		Desk: frontDesk{p.relais}, Offers: p.relais, Doors: patientDoor{p.relais}, Accounts: accounts{p.store}, Trail: trail{p.store},
+		Single: newSingle(&p.cfg), PublicBase: base,
 		Secure: base.Scheme == "https", Sandbox: sandbox, Version: Version(), TrustedProxies: p.cfg.TrustedProxies,
 		Sockets: web.SocketLimits{Process: p.cfg.Limits.FeedClients}, Metrics: webMetrics{p.metrics}, Logger: p.log,
-	})
-	if err != nil {
+	}
+	if p.mail != nil {
+		cfg.MailInvitation = p.mailInvitation
+	}
+	if p.web, err = web.New(cfg); err != nil {
 		return err
 	}
 	p.web.Mount("GET /metrics", promhttp.HandlerFor(p.metrics.registry, promhttp.HandlerOpts{}))
