@@ -206,13 +206,13 @@ func TestAdministratorsOfOneClinic(t *testing.T) {
 	b := everyRole(t)
 	admin := b.login("administrator")
 	b.accounts.accounts["both"] = Account{ID: "both", Hash: "x", Roles: map[engine.ClinicID]Role{"nord": Clerk, "sud": Administrator}}
-	b.accounts.accounts["root"] = Account{ID: "root", Hash: "x", Everywhere: Administrator}
+	b.accounts.accounts["chief"] = Account{ID: "chief", Hash: "x", Everywhere: Administrator}
 	// A reset would open the other clinic.
 	as[Problem](t, b, admin, "POST", "/clinics/nord/users/both/reset", "", 403)
-	as[Problem](t, b, admin, "POST", "/clinics/nord/users/root/reset", "", 403)
-	as[Problem](t, b, admin, "POST", "/clinics/nord/users/root", `{"role":"operator"}`, 403)
-	as[Problem](t, b, admin, "DELETE", "/clinics/nord/users/root", "", 403)
-	as[InvitationLink](t, b, b.login("root"), "POST", "/clinics/nord/users/both/reset", "", 201)
+	as[Problem](t, b, admin, "POST", "/clinics/nord/users/chief/reset", "", 403)
+	as[Problem](t, b, admin, "POST", "/clinics/nord/users/chief", `{"role":"operator"}`, 403)
+	as[Problem](t, b, admin, "DELETE", "/clinics/nord/users/chief", "", 403)
+	as[InvitationLink](t, b, b.login("chief"), "POST", "/clinics/nord/users/both/reset", "", 201)
 	as[Users](t, b, admin, "POST", "/clinics/nord/users/both", `{"suspended":true}`, 200)
 	if a := b.accounts.accounts["both"]; a.Role("nord") != "" || a.Role("sud") != Administrator {
 		t.Errorf("%+v", a)
