@@ -26,6 +26,7 @@ type clinicActor struct {
 	loading  bool     // after a panic: open is not complete yet
 	held     *compare // came meanwhile
 	pupil    pupil
+	mailing  bool // the week's mail is being seen to
 }
 
 func newClinicActor(r *Relais, c *clinic) *clinicActor {
@@ -78,11 +79,16 @@ func (a *clinicActor) Receive(c *system.Context, msg any) {
 		c.After(time.Second, m.order)
 	case begin:
 		c.After(tidyFirst, tidy{})
+		c.After(weeklyFirst, weekly{})
 		a.wakeUp(c)
 	case alarm:
 		a.wakeUp(c)
 	case tidy:
 		a.tidy(c)
+	case weekly:
+		a.weekly(c)
+	case weeklyDone:
+		a.mailing = false
 	case learnedFrom:
 		a.learned(c, m)
 	case learnAgain:

@@ -29,6 +29,7 @@ type Options struct {
 	Senders  map[engine.Channel]Sender
 	Caller   Caller
 	Links    Links
+	Pages    string // where the desk's pages are, for the weekly mails; "": they name no address
 	Invite   Inviter
 	Metrics  Metrics
 	Observer system.Observer

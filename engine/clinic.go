@@ -31,6 +31,8 @@ type Clinic struct {
 	// Still is how long nothing is heard of somebody before they are asked whether they are still looking;
 	// 0: nobody is asked.
 	Still time.Duration `json:"still,omitempty"`
+	// Weekly is where the week's figures go, every Monday; "": nowhere.
+	Weekly Email `json:"weekly,omitempty"`
 }
 
 // Wording is a clinic's own texts, by topic ("offer", "reply_help"), language and part ("sms",

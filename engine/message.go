@@ -21,6 +21,7 @@ const (
 	MsgWelcome    MessageKind = "welcome" // you are signed up, and this is your page
 	MsgLink       MessageKind = "link"    // your page, as you asked
 	MsgStill      MessageKind = "still"   // are you still looking?
+	MsgWeekly     MessageKind = "weekly"  // the week's figures, to the clinic's manager; nothing about patients
 )
 
 // Message is one message to one person on one channel, ready to leave.

@@ -140,7 +140,7 @@ func needs(t Topic, p Part) []string {
 			return []string{"{link}"}
 		case engine.MsgJoin:
 			return []string{"{clinic}", "{code}"}
-		case engine.MsgNote: // a person writes it
+		case engine.MsgNote, engine.MsgWeekly: // a person writes it; package insight does
 		}
 	case PartVoicemail:
 		return []string{"{clinic}"}

@@ -309,6 +309,11 @@ func (c *checker) clinic(at string, cl *ClinicConfig) {
 			c.say(at+".contact", "is not a mail address.")
 		}
 	}
+	if cl.Weekly != "" {
+		if a, err := mail.ParseAddress(cl.Weekly); err != nil || a.Address != cl.Weekly {
+			c.say(at+".weekly", "is not a mail address; write only that, such as direction@clinique.example.")
+		}
+	}
 	c.policy(at+".policy", &cl.Policy)
 	c.staff(at, cl)
 	c.dme(at, cl)

@@ -66,6 +66,7 @@ type ClinicConfig struct {
 	Join          bool                 `yaml:"join"`     // people may put themselves on the list by a public link
 	Identity      string               `yaml:"identity"` // what a patient's link asks first: none, birth_date
 	Still         Duration             `yaml:"still"`    // without a sign of life for so long, people are asked whether they are still looking; 0: never
+	Weekly        string               `yaml:"weekly"`   // e-mail of who gets the week's figures; empty: nobody
 	Contact       string               `yaml:"contact"`  // e-mail of who is told that the record system fails
 	Policy        PolicyConfig         `yaml:"policy"`
 	Practitioners []PractitionerConfig `yaml:"practitioners"`
@@ -159,7 +160,7 @@ func (c *ClinicConfig) Clinic() engine.Clinic {
 		ID: engine.ClinicID(c.ID), Name: c.Name, Address: c.Address, Phone: c.Phone, Zone: c.Zone,
 		Lang: engine.Lang(c.Lang), Mode: engine.Mode(c.Mode), ShowDoctor: c.ShowDoctor,
 		Join: c.Join, Identity: c.Identity == identityBirth, Still: time.Duration(c.Still),
-		Policy: c.Policy.Policy(),
+		Weekly: engine.Email(c.Weekly), Policy: c.Policy.Policy(),
 	}
 	for _, p := range c.Practitioners {
 		clinic.Practitioners = append(clinic.Practitioners, engine.Practitioner{

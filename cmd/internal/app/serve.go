@@ -120,6 +120,7 @@ func assemble(ctx context.Context, cfg Config, log *slog.Logger, sandbox bool) (
 	opt := actors.Options{
 		Store:   p.store,
 		Links:   links(cfg.PublicURL),
+		Pages:   cfg.PublicURL,
 		Metrics: clinicMetrics{p.metrics, p.alarm}, Observer: actorFaults{p.metrics}, Logger: log,
 		Retention: time.Duration(cfg.Retention), Keep: cfg.Privacy.keep(), WatchOnly: map[engine.ClinicID]string{},
 	}
