@@ -297,23 +297,23 @@ func TestNoReminderWhenItIsTooLate(t *testing.T) {
 	}
 }
 
-// Whoever would more likely answer too late by far is passed over while there are quicker ones, and has
+// Whoever would more likely than not answer too late is passed over while there are quicker ones, and has
 // their turn when there are not.
 func TestQuickOnesFirst(t *testing.T) {
 	t.Parallel()
 	eligible := append([]engine.Candidate{{Entry: "mail", Channel: engine.EmailMail}}, list(40, engine.SMS)...)
-	v := View{Now: start, Deadline: after(20), Eligible: eligible}
+	v := View{Now: start, Deadline: after(30), Eligible: eligible}
 	p := allDay(engine.Adaptive)
 	if d := Decide(v, p); d.Chosen(eligible)[0].Entry != "e0" || !reflect.DeepEqual(d.Slow, []int{0}) {
-		t.Errorf("twenty minutes, many texts: %+v", d)
+		t.Errorf("half an hour, many texts: %+v", d)
 	}
 	v.Eligible = eligible[:4]
 	if d := Decide(v, p); d.Ask != 4 || d.Slow != nil {
-		t.Errorf("twenty minutes, few texts: %+v", d)
+		t.Errorf("half an hour, few texts: %+v", d)
 	}
-	v.Deadline, v.Eligible = after(30), eligible
+	v.Deadline, v.Eligible = after(60), eligible
 	if d := Decide(v, p); d.Chosen(eligible)[0].Entry != "mail" {
-		t.Errorf("half an hour: %+v", d)
+		t.Errorf("an hour: %+v", d)
 	}
 }
 

@@ -38,7 +38,7 @@ type model struct {
 var standard = model{
 	value: 1, late: .15, cost: .005, delay: .01 / 60,
 	turn: 1. / 23, damping: .85, prior: 2.5, ahead: 120, ceiling: 4,
-	accept: .10, quick: .4, slow: .3,
+	accept: .10, quick: .5, slow: .3,
 	sms: curve{15, 1.4}, voice: curve{4, 1.8}, mail: curve{47, 2.67},
 }
 
