@@ -21,7 +21,7 @@ const (
 	weeklyEvery = 5 * time.Minute
 	weeklyHour  = 7 // on Monday, in the clinic's zone
 	// weeklyTries is how often a mail is tried that the server would not take, each further apart than the
-	// one before: two days in all.
+	// one before: a day and a half in all.
 	weeklyTries = 12
 	weeklyApart = 30 * time.Minute
 )
