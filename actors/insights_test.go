@@ -112,8 +112,8 @@ func (w *world) attended() (n int) {
 	return n
 }
 
-// letters are the weekly mails that left, oldest first.
-func (w *world) letters() (list []sent) {
+// weeklies are the weekly mails that left, oldest first.
+func (w *world) weeklies() (list []sent) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, m := range w.messages {
@@ -148,12 +148,12 @@ func TestWeeklyMail(t *testing.T) {
 		w.wait(70 * time.Second)
 		w.answer(w.says("a", 1, "oui"), engine.AnsBooked)
 		w.wait(5 * time.Minute)
-		if n := len(w.letters()); n != 0 {
+		if n := len(w.weeklies()); n != 0 {
 			t.Fatalf("%d mails about a week that nobody asked for", n)
 		}
 		w.sleep(due.Add(-10 * time.Minute))
 		w.wait(9 * time.Minute)
-		if n := len(w.letters()); n != 0 {
+		if n := len(w.weeklies()); n != 0 {
 			t.Fatalf("%d mails before their time", n)
 		}
 		for range 3 {
@@ -161,7 +161,7 @@ func TestWeeklyMail(t *testing.T) {
 			w.restart()
 		}
 		w.wait(2 * time.Hour)
-		all := w.letters()
+		all := w.weeklies()
 		if len(all) != 1 || all[0].Email != "direction@clinique.example" || all[0].at.Before(due) {
 			t.Fatalf("%+v", all)
 		}
@@ -172,7 +172,7 @@ func TestWeeklyMail(t *testing.T) {
 		}
 		w.sleep(due.AddDate(0, 0, 7).Add(time.Minute))
 		w.wait(10 * time.Minute)
-		if all := w.letters(); len(all) != 2 || !strings.Contains(all[1].Text, "Aucune plage") {
+		if all := w.weeklies(); len(all) != 2 || !strings.Contains(all[1].Text, "Aucune plage") {
 			t.Errorf("a week later: %+v", all)
 		}
 	})
@@ -230,7 +230,7 @@ func TestWeeklyMailInACrash(t *testing.T) {
 		w.wait(10 * time.Minute)
 		w.restart()
 		w.wait(time.Hour)
-		if n := len(w.letters()); n != 1 {
+		if n := len(w.weeklies()); n != 1 {
 			t.Errorf("%d mails left, want 1", n)
 		}
 	})
