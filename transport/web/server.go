@@ -66,6 +66,9 @@ type Config struct {
 	PublicBase *url.URL
 	// Secure is set when browsers come by HTTPS: it makes cookies Secure and sends HSTS.
 	Secure bool
+	// Trying is set when the certificate is a made-up one: a browser that remembered to come by HTTPS only
+	// would be shut out of everything else on this host's name. It leaves HSTS out.
+	Trying bool
 	// Sandbox is set for "relais demo": it adds the /demo page and the flag in /api/v1/me.
 	Sandbox bool
 	Version string

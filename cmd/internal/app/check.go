@@ -195,6 +195,7 @@ func (c *checker) config(cfg *Config, files []ownFile) {
 	} else {
 		c.url("public_url", cfg.PublicURL)
 	}
+	c.tls(cfg)
 	cfg.PublicURL = strings.TrimRight(cfg.PublicURL, "/")
 	if cfg.Data == "" {
 		c.say("data", "is empty; name the directory where Relais keeps its data.")

@@ -180,6 +180,7 @@ type serveCommand struct {
 	Data      string `help:"Directory of the store." placeholder:"DIR"`
 	LogLevel  string `help:"debug, info, warn or error." placeholder:"LEVEL"`
 	LogFormat string `help:"text or json." placeholder:"FORMAT"`
+	TLSLocal  bool   `name:"tls-local" help:"Speak HTTPS with a certificate that Relais makes, for trying."`
 }
 
 // Run serves until ctx ends.
@@ -214,6 +215,9 @@ func (s *serveCommand) apply(cfg *Config) {
 		if flag.value != "" {
 			*flag.target = flag.value
 		}
+	}
+	if s.TLSLocal {
+		cfg.TLS = &TLSConfig{Local: true}
 	}
 }
 

@@ -19,6 +19,7 @@ type Config struct {
 	Retention      Duration         `yaml:"retention"`       // how long finished slots and their offers are kept after the slot's end
 	KeyFile        string           `yaml:"key_file"`        // the key that seals personal data; made on first start
 	TrustedProxies []netip.Prefix   `yaml:"trusted_proxies"` // whose X-Forwarded-For is believed
+	TLS            *TLSConfig       `yaml:"tls"`             // nil: plain HTTP, on this machine or behind trusted_proxies
 	Log            LogConfig        `yaml:"log"`
 	Account        AccountConfig    `yaml:"account"`
 	Limits         LimitsConfig     `yaml:"limits"`

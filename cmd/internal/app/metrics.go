@@ -65,6 +65,7 @@ type metrics struct {
 	hl7Until     prometheus.Gauge
 	reloads      *prometheus.CounterVec
 	reloadedAt   prometheus.Gauge
+	tlsUntil     prometheus.Gauge
 }
 
 func newMetrics() *metrics {
@@ -116,6 +117,7 @@ func newMetrics() *metrics {
 		joined:       counter("relais_joined_total", "People who put themselves on the list, by how far they came.", "clinic", "step"),
 		openSlots:    gauge("relais_open_slots", "Slots that look for somebody.", "clinic"),
 		reloads:      counter("relais_config_reloads_total", "Times that the configuration was read again.", "result"),
+		tlsUntil:     prometheus.NewGauge(prometheus.GaugeOpts{Name: "relais_tls_certificate_expiry_timestamp_seconds", Help: "When the certificate for browsers expires, Unix time; 0 without TLS."}),
 		reloadedAt:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "relais_config_loaded_timestamp_seconds", Help: "When the configuration that counts was read, Unix time."}),
 		acceptance:   gauge("relais_learned_acceptance", "Share of offers that are accepted, as the adaptive strategy believes.", "clinic", "lead", "channel"),
 		exposure:     gauge("relais_learned_offers", "Offers that this belief rests on, older ones counting less.", "clinic", "lead", "channel"),
@@ -138,7 +140,7 @@ func newMetrics() *metrics {
 	}
 	m.hl7Until = prometheus.NewGauge(prometheus.GaugeOpts{Name: "relais_hl7_certificate_expiry_timestamp_seconds", Help: "When the certificate of the HL7 listener expires, as Unix time; 0 without TLS."})
 	m.reloadedAt.SetToCurrentTime()
-	registry.MustRegister(m.hl7Until, m.reloadedAt, m.batch, m.stale, m.feedClients)
+	registry.MustRegister(m.hl7Until, m.reloadedAt, m.tlsUntil, m.batch, m.stale, m.feedClients)
 	for _, ch := range []engine.Channel{engine.SMS, engine.Voice, engine.EmailMail} { // an alert sees the first one, too
 		m.duplicates.WithLabelValues(string(ch))
 		m.leftLate.WithLabelValues(string(ch))

@@ -18,6 +18,17 @@ import (
 // serving starts `relais serve` on a main file in a process of its own, signed in as its account.
 func serving(t *testing.T, main string, flags ...string) *process {
 	t.Helper()
+	p := starting(t, main, flags...)
+	p.url = "http://" + p.listening()
+	jar, _ := cookiejar.New(nil) // never fails without options
+	p.http = &http.Client{Jar: jar, Timeout: 20 * time.Second}
+	p.must(http.StatusOK, "POST", "/api/v1/session", map[string]string{"account": p.account, "password": p.password}, nil)
+	return p
+}
+
+// starting starts `relais serve`.
+func starting(t *testing.T, main string, flags ...string) *process {
+	t.Helper()
 	p := &process{t: t, errOut: &output{}, gone: make(chan struct{}), account: "desk", password: "correct horse battery"}
 	p.cmd = relais(t, append([]string{"serve", "--config", main, "--addr", "127.0.0.1:0"}, flags...)...)
 	p.cmd.Env = append(os.Environ(), "RELAIS_ACCOUNT_PASSWORD="+p.password)
@@ -35,6 +46,13 @@ func serving(t *testing.T, main string, flags ...string) *process {
 			t.Logf("the program wrote:\n%s", p.errOut)
 		}
 	})
+	return p
+}
+
+// listening waits until the program serves, and returns where.
+func (p *process) listening() string {
+	t := p.t
+	t.Helper()
 	at := regexp.MustCompile(`msg=serving addr=(\S+)`)
 	eventually(t, "the program serves", func() bool {
 		select {
@@ -44,11 +62,7 @@ func serving(t *testing.T, main string, flags ...string) *process {
 		}
 		return at.MatchString(p.errOut.String())
 	})
-	p.url = "http://" + at.FindStringSubmatch(p.errOut.String())[1]
-	jar, _ := cookiejar.New(nil) // never fails without options
-	p.http = &http.Client{Jar: jar, Timeout: 20 * time.Second}
-	p.must(http.StatusOK, "POST", "/api/v1/session", map[string]string{"account": p.account, "password": p.password}, nil)
-	return p
+	return at.FindStringSubmatch(p.errOut.String())[1]
 }
 
 func (p *process) clinics() (ids []string) {

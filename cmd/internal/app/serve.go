@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -46,6 +47,13 @@ func runServe(ctx context.Context, cfg Config, load func() (Config, error), out 
 	}
 	defer p.close()
 	p.load, p.level = load, level
+	if p.secure, err = p.serverTLS(out); err == nil {
+		err = p.redirect(ctx)
+	}
+	if err != nil {
+		_ = listen.Close()
+		return err
+	}
 	p.watchReload(ctx)
 	if err := p.start(ctx); err != nil {
 		_ = listen.Close()
@@ -99,6 +107,7 @@ type program struct {
 	load      func() (Config, error) // reads the configuration again; nil: it came from no file
 	reloading sync.Mutex
 	level     *slog.LevelVar  // the least that is logged
+	secure    *tls.Config     // how it speaks HTTPS; nil: it does not
 	life      context.Context //nolint:containedctx // of the program while it serves
 	backups   *backups
 	addresses *mail.Addresses // of bounces and replies; nil: mail does not come in
@@ -187,7 +196,7 @@ func (p *program) buildWeb(sandbox bool) error {
 	cfg := web.Config{
 		Desk: frontDesk{p.relais}, Offers: p.relais, Doors: patientDoor{p.relais}, Accounts: accounts{p.store}, Trail: trail{p.store},
 		Single: newSingle(&p.cfg), PublicBase: base,
-		Secure: base.Scheme == "https", Sandbox: sandbox, Version: Version(), TrustedProxies: p.cfg.TrustedProxies,
+		Secure: base.Scheme == "https", Trying: p.cfg.TLS != nil && p.cfg.TLS.Local, Sandbox: sandbox, Version: Version(), TrustedProxies: p.cfg.TrustedProxies,
 		Sockets: web.SocketLimits{Process: p.cfg.Limits.FeedClients}, Metrics: webMetrics{p.metrics}, Logger: p.log,
 	}
 	if p.mail != nil {
@@ -263,7 +272,14 @@ func (p *program) serve(ctx context.Context, listen net.Listener) error {
 		server.RegisterOnShutdown(f)
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listen) }()
+	go func() {
+		if server.TLSConfig = p.secure; p.secure != nil {
+			failed <- server.ServeTLS(listen, "", "")
+			return
+		}
+		server.Handler = p.fromProxies(server.Handler)
+		failed <- server.Serve(listen)
+	}()
 	var err error
 	select {
 	case err = <-failed:
