@@ -4,6 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -14,6 +17,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf16"
 
 	"go.etcd.io/bbolt"
 
@@ -202,7 +206,27 @@ func wantSound(tb testing.TB, s *Store) {
 // personal is data that must not be found in the file.
 var personal = []string{"Geneviève Tremblay", "+15145550123", "genevieve@example.org", "RAMQ TREG 5512 0412", "tok_4f9c2a"}
 
-// TestSealed looks for personal data in every byte of the directory.
+// written is a word in the forms in which somebody could find it in a copied file.
+func written(word string) map[string][]byte {
+	var little, big []byte
+	for _, u := range utf16.Encode([]rune(word)) {
+		little, big = binary.LittleEndian.AppendUint16(little, u), binary.BigEndian.AppendUint16(big, u)
+	}
+	forms := map[string][]byte{
+		"as it is": []byte(word), "in UTF-16": little, "in UTF-16, big end first": big,
+		"in hexadecimal": []byte(hex.EncodeToString([]byte(word))), "in capital hexadecimal": []byte(strings.ToUpper(hex.EncodeToString([]byte(word)))),
+	}
+	// Where a word stands in a longer text its base64 begins at one of three places; the ends depend on the neighbours.
+	for skip := range 3 {
+		for name, enc := range map[string]*base64.Encoding{"base64": base64.RawStdEncoding, "base64 for URLs": base64.RawURLEncoding} {
+			text := enc.EncodeToString(append(make([]byte, skip), word...))
+			forms[fmt.Sprintf("in %s after %d", name, skip)] = []byte(text[(skip*8+5)/6 : len(text)-2])
+		}
+	}
+	return forms
+}
+
+// TestSealed looks for personal data in every byte of the directory, written in any way.
 func TestSealed(t *testing.T) {
 	dir := t.TempDir()
 	s, err := Open(dir, Options{Sealer: newSealer(t)})
@@ -229,6 +253,20 @@ func TestSealed(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
+	// Beside the file there is a backup of it, and a store that was restored from that one.
+	backup := filepath.Join(dir, "backup")
+	if s, err = Open(dir, Options{Sealer: s.sealer}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Backup(t.Context(), backup, CheckOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Restore(t.Context(), backup, filepath.Join(dir, "restored"), CheckOptions{Sealer: s.sealer}); err != nil {
+		t.Fatal(err)
+	}
 	found := false
 	err = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -240,8 +278,10 @@ func TestSealed(t *testing.T) {
 		}
 		found = found || strings.Contains(string(text), subject)
 		for _, secret := range personal {
-			if strings.Contains(string(text), secret) {
-				t.Errorf("%s shows %q", d.Name(), secret)
+			for how, form := range written(secret) {
+				if bytes.Contains(text, form) {
+					t.Errorf("%s shows %q %s", d.Name(), secret, how)
+				}
 			}
 		}
 		return nil

@@ -18,6 +18,7 @@ type job struct {
 	records []recordOp
 	events  []eventOp
 	redacts []redactOp
+	anew    []anew // of a job that changes nothing but seals
 	effects []effectOp
 	buf     []byte
 	bytes   int

@@ -206,6 +206,7 @@ type head struct {
 
 // writing is one transaction under way.
 type writing struct {
+	tx     *bbolt.Tx
 	in     [buckets]*bbolt.Bucket
 	sealer *seal.Sealer
 	heads  map[engine.ClinicID]head // committed
@@ -213,7 +214,7 @@ type writing struct {
 }
 
 func newWriting(tx *bbolt.Tx, sealer *seal.Sealer, heads map[engine.ClinicID]head) *writing {
-	w := &writing{sealer: sealer, heads: heads, newest: map[engine.ClinicID]head{}}
+	w := &writing{tx: tx, sealer: sealer, heads: heads, newest: map[engine.ClinicID]head{}}
 	for i, name := range bucketNames {
 		w.in[i] = tx.Bucket(name)
 	}
@@ -226,6 +227,9 @@ func newWriting(tx *bbolt.Tx, sealer *seal.Sealer, heads map[engine.ClinicID]hea
 // apply checks all that the batch expects, seeing what earlier batches of the group wrote, and
 // then writes it.
 func (w *writing) apply(j *job) error {
+	if j.anew != nil {
+		return w.putAnew(j.anew)
+	}
 	for _, op := range j.records {
 		version, err := w.version(op.key)
 		if err != nil {

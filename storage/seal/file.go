@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 )
 
 // maxFile bounds a key file: room for hundreds of rotations.
@@ -19,7 +20,29 @@ var ErrNoKey = errors.New("seal: there is no key file")
 // ErrExposed says that others than its owner may read the key file.
 var ErrExposed = errors.New("seal: the key file can be read by others than its owner")
 
-// Open reads the key file. Errors: ErrNoKey, ErrExposed, ErrNotKeys.
+// ErrNotFile says that keys come from elsewhere than a file, so that they cannot be written.
+var ErrNotFile = errors.New("seal: the keys do not come from a file; change them where they come from")
+
+// ErrNotCompiledIn says that keys are to come from a service that this program does not speak to.
+var ErrNotCompiledIn = errors.New("seal: this program speaks to no key management service; name a file, or env:NAME for a variable that holds the keyset")
+
+// Variable returns the name of the environment variable that a source of keys names: "env:NAME" instead of a path.
+func Variable(source string) (name string, ok bool) { return strings.CutPrefix(source, "env:") }
+
+// CheckSource says whether keys can come from a source at all: a path, or env:NAME. A URI of a key
+// management service is ErrNotCompiledIn.
+func CheckSource(source string) error {
+	if scheme, _, ok := strings.Cut(source, "://"); ok {
+		return fmt.Errorf("%w (%s)", ErrNotCompiledIn, scheme)
+	}
+	if name, ok := Variable(source); ok && name == "" {
+		return fmt.Errorf("%w: env: names no variable", ErrNoKey)
+	}
+	return nil
+}
+
+// Open reads the keys from a file, or from the variable that "env:NAME" names. Errors: ErrNoKey, ErrExposed,
+// ErrNotKeys, ErrNotCompiledIn.
 func Open(path string) (*Sealer, error) {
 	text, err := read(path)
 	if err != nil {
@@ -37,7 +60,7 @@ func Open(path string) (*Sealer, error) {
 // Errors: ErrExposed, ErrNotKeys.
 func OpenOrCreate(path string) (*Sealer, error) {
 	s, err := Open(path)
-	if !errors.Is(err, ErrNoKey) {
+	if _, variable := Variable(path); variable || !errors.Is(err, ErrNoKey) {
 		return s, err
 	}
 	text, err := Generate()
@@ -66,14 +89,49 @@ func OpenOrCreate(path string) (*Sealer, error) {
 	return Open(path)
 }
 
-// Rotate adds a new primary key to the key file. Programs that have it open go on with the older
-// key until they are restarted; both open. Errors: ErrNoKey, ErrExposed, ErrNotKeys.
-func Rotate(path string) error {
+// Rotate adds a new primary key to the key file. Programs that have it open go on with the older key until
+// they Reload it; both open. Errors: ErrNoKey, ErrExposed, ErrNotKeys.
+func Rotate(path string) error { return rewrite(path, Rotated) }
+
+// Retire takes the keys out of the file that its primary replaced, and keeps the file as it was at kept, for
+// backups that they sealed. Errors: ErrNoKey, ErrExposed, ErrNotKeys.
+func Retire(path, kept string) error {
+	if _, variable := Variable(path); variable {
+		return ErrNotFile
+	}
 	text, err := read(path)
 	if err != nil {
 		return err
 	}
-	if text, err = Rotated(text); err != nil {
+	tmp, err := writeBeside(kept, text)
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(tmp, kept); err != nil {
+		_ = os.Remove(tmp)
+		return fmt.Errorf("seal: keep the older keys: %w", err)
+	}
+	return rewrite(path, Retired)
+}
+
+// Reload takes the keys of the file from now on. Errors: ErrNoKey, ErrExposed, ErrNotKeys.
+func (s *Sealer) Reload(path string) error {
+	text, err := read(path)
+	if err != nil {
+		return err
+	}
+	return s.Use(text)
+}
+
+func rewrite(path string, change func([]byte) ([]byte, error)) error {
+	if _, variable := Variable(path); variable {
+		return ErrNotFile
+	}
+	text, err := read(path)
+	if err != nil {
+		return err
+	}
+	if text, err = change(text); err != nil {
 		return fmt.Errorf("%w (%s)", err, path)
 	}
 	tmp, err := writeBeside(path, text)
@@ -87,7 +145,19 @@ func Rotate(path string) error {
 	return syncDir(filepath.Dir(path))
 }
 
+// Text reads the keyset of a source as it is.
+func Text(source string) ([]byte, error) { return read(source) }
+
 func read(path string) ([]byte, error) {
+	if err := CheckSource(path); err != nil {
+		return nil, err
+	}
+	if name, ok := Variable(path); ok {
+		if text := os.Getenv(name); text != "" {
+			return []byte(text), nil
+		}
+		return nil, fmt.Errorf("%w: the variable %s is not set; relais key new prints a keyset for it", ErrNoKey, name)
+	}
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w at %s", ErrNoKey, path)

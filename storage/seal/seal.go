@@ -19,6 +19,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
@@ -58,9 +59,31 @@ func (p Place) appendTo(b []byte) []byte {
 }
 
 // Sealer seals with the primary key of a keyset and opens with all of its keys.
-type Sealer struct {
-	keys *keyset.Handle
-	aead tink.AEAD // made once: building it derives the key schedules
+type Sealer struct{ set atomic.Pointer[set] }
+
+// set is a keyset ready for use.
+type set struct {
+	keys    *keyset.Handle
+	aead    tink.AEAD // made once: building it derives the key schedules
+	primary [prefixLen]byte
+}
+
+// prefixLen is the length of what tink writes before a sealed value: its version, and the key's number.
+const prefixLen = 5
+
+func newSet(text []byte) (*set, error) {
+	h, err := unmarshal(text)
+	if err != nil {
+		return nil, err
+	}
+	a, err := aead.New(h)
+	if err != nil {
+		return nil, ErrNotKeys
+	}
+	s := &set{keys: h, aead: a}
+	s.primary[0] = 1
+	binary.BigEndian.PutUint32(s.primary[1:], h.KeysetInfo().GetPrimaryKeyId())
+	return s, nil
 }
 
 // Generate returns a new keyset with one key, as text for a key file or an environment variable.
@@ -74,15 +97,49 @@ func Generate() ([]byte, error) {
 
 // Parse reads a keyset from its text. Errors: ErrNotKeys.
 func Parse(text []byte) (*Sealer, error) {
+	k, err := newSet(text)
+	if err != nil {
+		return nil, err
+	}
+	s := &Sealer{}
+	s.set.Store(k)
+	return s, nil
+}
+
+// Use takes another keyset from now on, for example after Rotate. Errors: ErrNotKeys.
+func (s *Sealer) Use(text []byte) error {
+	k, err := newSet(text)
+	if err == nil {
+		s.set.Store(k)
+	}
+	return err
+}
+
+// Older reports whether another key than the primary sealed a value.
+func (s *Sealer) Older(sealed []byte) bool {
+	primary := s.set.Load().primary
+	return !bytes.HasPrefix(sealed, primary[:])
+}
+
+// Retired returns the keyset's text without the keys that its primary replaced. Errors: ErrNotKeys.
+func Retired(text []byte) ([]byte, error) {
 	h, err := unmarshal(text)
 	if err != nil {
 		return nil, err
 	}
-	a, err := aead.New(h)
-	if err != nil {
-		return nil, ErrNotKeys
+	m := keyset.NewManagerFromHandle(h)
+	info := h.KeysetInfo()
+	for _, k := range info.GetKeyInfo() {
+		if k.GetKeyId() != info.GetPrimaryKeyId() {
+			if err := m.Delete(k.GetKeyId()); err != nil {
+				return nil, fmt.Errorf("seal: retire a key: %w", err)
+			}
+		}
 	}
-	return &Sealer{keys: h, aead: a}, nil
+	if h, err = m.Handle(); err != nil {
+		return nil, fmt.Errorf("seal: build the keyset: %w", err)
+	}
+	return marshal(h)
 }
 
 // Rotated returns the keyset's text with one more key, the new primary. What the older keys
@@ -107,12 +164,12 @@ func Rotated(text []byte) ([]byte, error) {
 }
 
 // Keys returns how many keys the set has.
-func (s *Sealer) Keys() int { return s.keys.Len() }
+func (s *Sealer) Keys() int { return s.set.Load().keys.Len() }
 
 // Seal encrypts data for its place. The result is Overhead bytes longer and belongs to the caller.
 func (s *Sealer) Seal(p Place, data []byte) ([]byte, error) {
 	var buf [placeHint]byte
-	sealed, err := s.aead.Encrypt(data, p.appendTo(buf[:0]))
+	sealed, err := s.set.Load().aead.Encrypt(data, p.appendTo(buf[:0]))
 	if err != nil {
 		return nil, fmt.Errorf("seal: %w", err)
 	}
@@ -122,7 +179,7 @@ func (s *Sealer) Seal(p Place, data []byte) ([]byte, error) {
 // Open decrypts what Seal returned for the same place. Errors: ErrWrongKey.
 func (s *Sealer) Open(p Place, sealed []byte) ([]byte, error) {
 	var buf [placeHint]byte
-	data, err := s.aead.Decrypt(sealed, p.appendTo(buf[:0]))
+	data, err := s.set.Load().aead.Decrypt(sealed, p.appendTo(buf[:0]))
 	if err != nil {
 		return nil, ErrWrongKey
 	}

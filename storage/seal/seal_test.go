@@ -214,3 +214,25 @@ func BenchmarkSeal(b *testing.B) {
 		}
 	}
 }
+
+func TestKeysOfTheEnvironment(t *testing.T) {
+	const source = "env:RELAIS_SEAL_TEST"
+	if _, err := seal.OpenOrCreate(source); !errors.Is(err, seal.ErrNoKey) || !strings.Contains(err.Error(), "RELAIS_SEAL_TEST") {
+		t.Errorf("not set: %v", err)
+	}
+	t.Setenv("RELAIS_SEAL_TEST", string(mustGenerate(t)))
+	s, err := seal.OpenOrCreate(source)
+	if err != nil || s.Keys() != 1 {
+		t.Fatalf("set: %v", err)
+	}
+	for _, err := range []error{seal.Rotate(source), seal.Retire(source, filepath.Join(t.TempDir(), "kept"))} {
+		if !errors.Is(err, seal.ErrNotFile) {
+			t.Errorf("written: %v, want ErrNotFile", err)
+		}
+	}
+	for _, uri := range []string{"gcp-kms://projects/p/locations/l/keyRings/r/cryptoKeys/k", "aws-kms://arn:aws:kms:ca-central-1:1:key/k", "hcvault://vault/transit/keys/k"} {
+		if _, err := seal.OpenOrCreate(uri); !errors.Is(err, seal.ErrNotCompiledIn) {
+			t.Errorf("%s: %v, want ErrNotCompiledIn", uri, err)
+		}
+	}
+}

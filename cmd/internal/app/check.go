@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"relais/engine"
+	"relais/storage/seal"
 )
 
 // maxConfig bounds a configuration file, in bytes.
@@ -233,6 +234,13 @@ func (c *checker) config(cfg *Config, files []ownFile) {
 func (c *checker) keyFile(cfg *Config) {
 	if cfg.KeyFile == "" {
 		c.say("key_file", "is missing; name a file outside of data for the key that seals personal data, for example /etc/relais/relais.key. Relais makes it on its first start.")
+		return
+	}
+	if err := seal.CheckSource(cfg.KeyFile); err != nil {
+		c.say("key_file", "is %q, which keys cannot come from here; name a file, or env:NAME for a variable that holds the keyset.", cfg.KeyFile)
+		return
+	}
+	if _, variable := seal.Variable(cfg.KeyFile); variable {
 		return
 	}
 	data, err1 := filepath.Abs(cfg.Data)

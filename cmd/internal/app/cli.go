@@ -60,6 +60,7 @@ type commands struct {
 	Status   statusCommand   `cmd:"" help:"Say how the running Relais is doing."`
 	Backup   backupCommand   `cmd:"" help:"Copy the store, while it runs or not, and check the copy."`
 	Restore  restoreCommand  `cmd:"" help:"Make a store in a new directory from a backup."`
+	Key      keyCommand      `cmd:"" help:"The key that seals the store."`
 	Store    storeCommand    `cmd:"" help:"Look at the store."`
 	Patient  patientCommand  `cmd:"" help:"What patients have a right to: their whole file, erasure, correction; and the list of consents."`
 	Incident incidentCommand `cmd:"" help:"The register of confidentiality incidents."`

@@ -27,6 +27,7 @@ import (
 // can open; commands find the running program there.
 type control struct {
 	store  *bolt.Store
+	keys   *keyFile
 	relais *actors.Relais // nil: no actors run
 	cfg    *Config
 	backup *backups // nil: in a command
@@ -49,6 +50,8 @@ func deeds() map[string]deed {
 		"patient_export":  deedOf((*control).exportPatient),
 		"patient_erase":   deedOf((*control).erasePatient),
 		"patient_correct": deedOf((*control).correctPatient),
+		"key_reseal":      deedOf((*control).reseal),
+		"key_rotate":      deedOf((*control).rotateKey),
 		"consents":        deedOf((*control).listConsents),
 		"incident_add":    deedOf((*control).addIncident),
 		"incidents":       deedOf((*control).listIncidents),
@@ -152,7 +155,7 @@ func (p *program) listenControl(ctx context.Context) {
 }
 
 func (p *program) control() *control {
-	return &control{store: p.store, relais: p.relais, cfg: &p.cfg, backup: p.backups, feeds: p.web.Feeds, log: p.log}
+	return &control{store: p.store, keys: p.keys, relais: p.relais, cfg: &p.cfg, backup: p.backups, feeds: p.web.Feeds, log: p.log}
 }
 
 // longestSocket is what fits into the system's address of a socket, everywhere.
@@ -253,12 +256,12 @@ func askRunning(ctx context.Context, dir, name string, arg []byte, say func(stri
 
 // askHere opens the store and does it in this process.
 func askHere(ctx context.Context, cfg Config, name string, arg []byte, say func(string)) (done json.RawMessage, err error) {
-	store, err := openExisting(cfg)
+	store, sealer, err := openWithKey(cfg)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	c := &control{store: store, cfg: &cfg, log: slog.New(slog.DiscardHandler)}
+	c := &control{store: store, keys: &keyFile{cfg.KeyFile, sealer}, cfg: &cfg, log: slog.New(slog.DiscardHandler)}
 	out, err := deeds()[name](c, ctx, arg, say)
 	if err != nil {
 		return nil, err

@@ -110,6 +110,7 @@ type program struct {
 	secure    *tls.Config     // how it speaks HTTPS; nil: it does not
 	life      context.Context //nolint:containedctx // of the program while it serves
 	backups   *backups
+	keys      *keyFile
 	addresses *mail.Addresses // of bounces and replies; nil: mail does not come in
 	told      *webhooks       // programs outside that are told of events
 }
@@ -167,6 +168,7 @@ func (p *program) openStore() error {
 	if err := os.MkdirAll(p.cfg.Data, 0o700); err != nil {
 		return fmt.Errorf("make the data directory: %w", err)
 	}
+	p.keys = &keyFile{p.cfg.KeyFile, sealer}
 	p.store, err = bolt.Open(p.cfg.Data, bolt.Options{Sealer: sealer, Observe: p.metrics.committed})
 	if err != nil {
 		return err

@@ -49,18 +49,23 @@ func (s *storeFlags) settings(io *streams) (Config, error) {
 
 // openExisting opens a store that no other program has open.
 func openExisting(cfg Config) (*bolt.Store, error) {
+	store, _, err := openWithKey(cfg)
+	return store, err
+}
+
+func openWithKey(cfg Config) (*bolt.Store, *seal.Sealer, error) {
 	if !bolt.Exists(cfg.Data) {
-		return nil, fmt.Errorf("there is no store in %s", cfg.Data)
+		return nil, nil, fmt.Errorf("there is no store in %s", cfg.Data)
 	}
 	sealer, err := seal.Open(cfg.KeyFile)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	store, err := bolt.Open(cfg.Data, bolt.Options{Sealer: sealer})
 	if errors.Is(err, bolt.ErrLocked) {
 		err = fmt.Errorf("another program has the store in %s open and does not answer commands; stop it, or run this as the user that runs it", cfg.Data)
 	}
-	return store, err
+	return store, sealer, err
 }
 
 type backupCommand struct {
