@@ -22,7 +22,7 @@ const (
 	insightDays    = 28
 	mostInsight    = 366 * 24 * time.Hour
 	openingsWithin = 6 * time.Second
-	messagesWithin = 5 * time.Second
+	messagesWithin = 7 * time.Second
 	mostReports    = 2 // at a time, of all clinics; others wait
 )
 
