@@ -85,7 +85,7 @@ func (r *Relais) editPatient(ctx context.Context, id engine.ClinicID, pid engine
 		if err != nil {
 			return desk.Record{}, err
 		}
-		event.By = by
+		event.By, event.From = by, originOf(ctx)
 		p.Edit = engine.Edit{N: was.Edit.N + 1, By: by, At: now}
 		err = r.store.Commit(ctx, storage.Batch{
 			Puts:   []storage.Put{{Key: patientKey(p), Expect: version, Data: encode(p)}},

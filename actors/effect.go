@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -116,10 +117,17 @@ func encode(v any) []byte {
 	return data
 }
 
+// originOf says where a command comes from; "" when nobody knows.
+func originOf(ctx context.Context) string {
+	from, _ := ctx.Value(engine.OriginKey{}).(string)
+	return from
+}
+
 // eventData is one line of a timeline as it is stored.
 type eventData struct {
 	Event  string            `json:"event"`
 	Offer  engine.OfferID    `json:"offer,omitempty"`
 	By     engine.UserID     `json:"by,omitempty"`
+	From   string            `json:"from,omitempty"` // where By's command came from
 	Detail map[string]string `json:"detail,omitempty"`
 }

@@ -62,7 +62,7 @@ func (r *Relais) free(ctx context.Context, c *clinic, sid engine.SlotID, by engi
 	o := order{Do: deedFreed, Fact: &fact, At: now, ID: orderID("desk/"+string(sid), uint64(now.UnixNano()), 0)} //nolint:gosec // after 1970
 	b := storage.Batch{
 		Effects: []storage.Effect{o.effect(c.ID)},
-		Events:  []storage.Event{{Clinic: c.ID, Subject: string(sid), At: now, Data: encode(eventData{Event: "freed_by_hand", By: by})}},
+		Events:  []storage.Event{{Clinic: c.ID, Subject: string(sid), At: now, Data: encode(eventData{Event: "freed_by_hand", By: by, From: originOf(ctx)})}},
 	}
 	if key != "" {
 		b.Puts = []storage.Put{{Key: commandKey(c.ID, key), Data: []byte("{}")}}

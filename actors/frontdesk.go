@@ -212,7 +212,7 @@ func (r *Relais) Act(ctx context.Context, id engine.ClinicID, sid engine.SlotID,
 		}
 		staff.For = &engine.Candidate{Entry: e.ID, Patient: e.Patient, Class: e.Class, Channel: engine.Desk}
 	}
-	s, err := system.AskIn[staffAct, slot.State](ctx, r.slots, sid, staffAct{staff, key})
+	s, err := system.AskIn[staffAct, slot.State](ctx, r.slots, sid, staffAct{staff, key, originOf(ctx)})
 	if err != nil {
 		if card, done, err := r.carriedOut(ctx, c, sid, key); done && err == nil {
 			return card, nil // by its double, a moment ago

@@ -89,7 +89,7 @@ func (r *Relais) SetMode(ctx context.Context, id engine.ClinicID, by engine.User
 	b := storage.Batch{
 		Puts: []storage.Put{{Key: modeKey(c.ID), Expect: was.version, Data: encode(now)}},
 		Events: []storage.Event{{Clinic: c.ID, Subject: modeSubject, At: now.At, Data: encode(eventData{
-			Event: slot.EvMode, By: by, Detail: map[string]string{"was": string(was.Mode), "mode": string(set.Mode)},
+			Event: slot.EvMode, By: by, From: originOf(ctx), Detail: map[string]string{"was": string(was.Mode), "mode": string(set.Mode)},
 		})}},
 	}
 	if key != "" {

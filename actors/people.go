@@ -207,7 +207,7 @@ func (r *Relais) ChangeContact(ctx context.Context, id engine.ClinicID, pid engi
 			Effects: effects,
 			Events: []storage.Event{{
 				Clinic: id, Subject: patientSubject(pid), At: now,
-				Data: encode(eventData{Event: "contact_" + in.Action, By: by, Detail: map[string]string{"channel": string(ch)}}),
+				Data: encode(eventData{Event: "contact_" + in.Action, By: by, From: originOf(ctx), Detail: map[string]string{"channel": string(ch)}}),
 			}},
 		})
 		if errors.Is(err, storage.ErrStale) && try < mostRetries {

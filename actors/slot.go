@@ -76,6 +76,7 @@ type (
 	staffAct  struct {
 		staff slot.Staff
 		key   string // idempotency
+		from  string // where the command comes from
 	}
 	preload struct {
 		state   slot.State

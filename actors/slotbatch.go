@@ -45,10 +45,11 @@ func (a *slotActor) batch(w *slotWork, now time.Time) (b storage.Batch, ok bool)
 				Data: encode(tokenRecord{a.c.ID, e.Offer.ID}),
 			})
 		case slot.Note:
-			b.Events = append(b.Events, storage.Event{
-				Clinic: a.c.ID, Subject: string(a.id), At: now,
-				Data: encode(eventData{e.Event, e.Offer, e.By, e.Detail}),
-			})
+			line := eventData{Event: e.Event, Offer: e.Offer, By: e.By, Detail: e.Detail}
+			if w.staff != nil && e.By != "" {
+				line.From = w.staff.Req.from
+			}
+			b.Events = append(b.Events, storage.Event{Clinic: a.c.ID, Subject: string(a.id), At: now, Data: encode(line)})
 		case slot.Remind, slot.CloseOffer, slot.Tell, slot.WriteBooking, slot.CancelCurrent, slot.Alert, slot.Answer:
 		}
 	}

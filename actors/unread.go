@@ -257,7 +257,7 @@ func (r *Relais) AnswerUnread(ctx context.Context, id engine.ClinicID, by engine
 	b := storage.Batch{
 		Puts: []storage.Put{{Key: unreadKey(c.ID, item), Expect: u.version, Delete: true}},
 		Events: []storage.Event{{Clinic: c.ID, Subject: u.value.subject(), At: now, Data: encode(eventData{
-			Event: "unclear_answered", By: by, Detail: map[string]string{"text": text, "offer": string(u.value.Offer)},
+			Event: "unclear_answered", By: by, From: originOf(ctx), Detail: map[string]string{"text": text, "offer": string(u.value.Offer)},
 		})}},
 	}
 	if key != "" {

@@ -210,7 +210,7 @@ func (s *Server) guard(hc huma.Context, next func(huma.Context)) {
 		writeProblem(w, newProblem(engine.Forbidden, "Your role in this clinic does not allow this; an administrator of the clinic can change it."))
 		return
 	}
-	hc = huma.WithValue(huma.WithValue(hc, keyCaller, who), keyHTTP, r)
+	hc = huma.WithValue(huma.WithValue(huma.WithValue(hc, keyCaller, who), keyHTTP, r), engine.OriginKey{}, who.from)
 	next(hc)
 	if op := hc.Operation(); hc.Status() < http.StatusMultipleChoices && recorded(op) {
 		s.recordCall(ctx, op, r, who)
