@@ -206,7 +206,7 @@ func (s *Server) accountCalls(api huma.API) {
 		if n == 0 {
 			return nil, engine.Errorf(engine.NotFound, "there is no such session")
 		}
-		s.recordOwn(ctx, who, TracedSessionEnded, q.ID, "")
+		s.recordOwn(ctx, who, TracedSessionEnded, q.ID)
 		return &nothing{}, nil
 	})
 
@@ -216,7 +216,7 @@ func (s *Server) accountCalls(api huma.API) {
 		who := callerOf(ctx)
 		n, err := s.endSessions(ctx, who.ID, func(v *Session) bool { return v.Key != who.session })
 		if err == nil && n > 0 {
-			s.recordOwn(ctx, who, TracedSessionEnded, "others", "")
+			s.recordOwn(ctx, who, TracedSessionEnded, "others")
 		}
 		return &nothing{}, err
 	})
@@ -266,7 +266,7 @@ func (s *Server) secondFactorCalls(api huma.API) {
 		if err != nil {
 			return nil, err
 		}
-		s.recordOwn(ctx, who, TracedTOTPOn, "", "")
+		s.recordOwn(ctx, who, TracedTOTPOn, "")
 		return &reply[RecoveryCodes]{Body: RecoveryCodes{Codes: shown}}, nil
 	})
 
@@ -282,7 +282,7 @@ func (s *Server) secondFactorCalls(api huma.API) {
 			return nil
 		})
 		if err == nil {
-			s.recordOwn(ctx, who, TracedTOTPOff, "", "")
+			s.recordOwn(ctx, who, TracedTOTPOff, "")
 		}
 		return &nothing{}, err
 	})
@@ -302,7 +302,7 @@ func (s *Server) secondFactorCalls(api huma.API) {
 			return nil
 		})
 		if err == nil {
-			s.recordOwn(ctx, who, TracedRecoveryCodes, "", "")
+			s.recordOwn(ctx, who, TracedRecoveryCodes, "")
 		}
 		return answer(RecoveryCodes{Codes: shown}, err)
 	})
@@ -353,7 +353,7 @@ func (s *Server) changePassword(ctx context.Context, who *caller, was, password 
 	if err != nil {
 		return err
 	}
-	s.recordOwn(ctx, who, TracedPassword, "", "")
+	s.recordOwn(ctx, who, TracedPassword, "")
 	_, err = s.endSessions(ctx, who.ID, func(v *Session) bool { return v.Key != who.session })
 	return err
 }

@@ -134,8 +134,12 @@ func TestWhatNeedsAFreshSecret(t *testing.T) {
 	clerk := b.login("clerk")
 	b.clock.add(provedFor + time.Minute)
 	calls := [][3]string{
-		{"POST", "/account/totp/begin", ""}, {"DELETE", "/account/totp", ""}, {"POST", "/account/recovery", ""}, {"POST", "/account/passkeys/begin", ""},
-		{"DELETE", "/account/passkeys/x", ""}, {"POST", "/account/tokens", `{"name":"x","clinic":"nord","scopes":["look"],"days":1}`},
+		{"POST", "/account/totp/begin", ""},
+		{"DELETE", "/account/totp", ""},
+		{"POST", "/account/recovery", ""},
+		{"POST", "/account/passkeys/begin", ""},
+		{"DELETE", "/account/passkeys/x", ""},
+		{"POST", "/account/tokens", `{"name":"x","clinic":"nord","scopes":["look"],"days":1}`},
 	}
 	for _, c := range calls {
 		as[Problem](t, b, clerk, c[0], c[1], c[2], 403)

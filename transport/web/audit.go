@@ -124,8 +124,8 @@ func (s *Server) everyClinic(ctx context.Context, a *Account) []engine.ClinicID 
 }
 
 // recordOwn puts what somebody did to their own account on the log of each of their clinics.
-func (s *Server) recordOwn(ctx context.Context, who *caller, what, about, why string) {
-	s.record(ctx, s.everyClinic(ctx, &who.Account), Trace{Who: who.ID, From: who.from, What: what, About: about, Why: why})
+func (s *Server) recordOwn(ctx context.Context, who *caller, what, about string) {
+	s.record(ctx, s.everyClinic(ctx, &who.Account), Trace{Who: who.ID, From: who.from, What: what, About: about})
 }
 
 // failed records a sign-in that was refused. account is nil when there is none of that name; the name itself

@@ -318,7 +318,7 @@ func (s *Server) addPasskey(ctx context.Context, who *caller, id, name string, t
 	if err != nil {
 		return OwnPasskey{}, err
 	}
-	s.recordOwn(ctx, who, TracedPasskeyAdded, keyID(&p), "")
+	s.recordOwn(ctx, who, TracedPasskeyAdded, keyID(&p))
 	return OwnPasskey{ID: keyID(&p), Name: p.Name, Made: p.Made}, nil
 }
 
@@ -348,7 +348,7 @@ func (s *Server) dropPasskey(ctx context.Context, who *caller, id string) error 
 		return engine.Errorf(engine.NotFound, "there is no such passkey")
 	}
 	if err == nil {
-		s.recordOwn(ctx, who, TracedPasskeyGone, id, "")
+		s.recordOwn(ctx, who, TracedPasskeyGone, id)
 	}
 	return err
 }

@@ -64,7 +64,7 @@ func (s *Server) singleRoutes() {
 }
 
 func (s *Server) singleCookie(state string) *http.Cookie {
-	c := s.cookie(state)
+	c := s.cookie(state) //nolint:gosec // cookie sets what it needs
 	c.Name += "-sso"
 	if state != "" {
 		c.MaxAge = int(singleLife / time.Second)

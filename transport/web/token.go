@@ -20,8 +20,6 @@ const (
 	tokenEvery = 100 * time.Millisecond
 	// maxTokens an account may have.
 	maxTokens = 20
-	// maxTokenDays a token lives.
-	maxTokenDays = 730
 	// tokenUseEvery is how often its last use is written down.
 	tokenUseEvery = 5 * time.Minute
 )

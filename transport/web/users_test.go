@@ -38,7 +38,7 @@ func invited(t *testing.T, b *bench, role Role) string {
 	return secret
 }
 
-const newPassword = "quatre chevaux bleus"
+const newPassword = "quatre chevaux bleus" //nolint:gosec // of tests
 
 func TestInvitation(t *testing.T) {
 	b := everyRole(t)

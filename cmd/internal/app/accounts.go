@@ -207,7 +207,7 @@ func (a accounts) PutSession(ctx context.Context, s web.Session) error {
 func (a accounts) DropSession(ctx context.Context, key string) error {
 	var was web.Session
 	err := a.take(ctx, sharedKey(storage.KindSession, key), &was)
-	if engine.CodeOf(err) == engine.NotFound && err != nil {
+	if err == nil || engine.CodeOf(err) == engine.NotFound {
 		return nil
 	}
 	return err
