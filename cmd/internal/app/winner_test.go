@@ -125,7 +125,7 @@ func (run winnerRun) play(t *testing.T) *winnerWorld {
 	}
 	w.desk = &http.Client{Timeout: 10 * time.Second, Jar: jar, Transport: &http.Transport{DisableKeepAlives: true}}
 	w.setup.Uncapped = true
-	w.setup.People = min(w.setup.People, 20+slots/3) // so that people are asked again and again
+	w.setup.People = min(w.setup.People, 20+slots/2) // so that people are asked again and again
 	w.hears = func(a sandbox.Arrival) { w.arrive(a) }
 	w.start = time.Now()
 	w.begin()
@@ -458,8 +458,8 @@ func (w *winnerWorld) settle() {
 				busy = append(busy, fmt.Sprintf("%s is %s: %s %s", snap.Clinic.ID, snap.Health.Status, snap.Health.Fault, snap.Health.Detail))
 			}
 			for _, c := range snap.Cards {
-				if c.State == desk.Claimed || c.State == desk.Freed {
-					busy = append(busy, fmt.Sprintf("%s is %s, hold %v", c.ID, c.State, c.Hold))
+				if c.State == desk.Claimed || c.State == desk.Freed && !c.Exhausted { // everybody else may be thinking about another slot
+					busy = append(busy, fmt.Sprintf("%s is %s, hold %v, next %v, asked %d", c.ID, c.State, c.Hold, c.Next, c.Asked))
 				}
 			}
 		}
