@@ -284,7 +284,7 @@ func (c *Client) appointmentFact(r resource) (engine.AppointmentFact, error) {
 	}
 	f := engine.AppointmentFact{
 		Source: r.source(), Version: r.Meta.VersionID, Live: c.live(v.Status),
-		Gone:  v.Status == "entered-in-error", Came: attendance(v.Status),
+		Gone: v.Status == "entered-in-error", Came: attendance(v.Status),
 		Start: instant(v.Start), End: instant(v.End),
 	}
 	for _, s := range v.Slot {

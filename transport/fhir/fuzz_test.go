@@ -84,6 +84,27 @@ func lookAt(t *testing.T, answer string) {
 	}
 }
 
+// Whatever a history holds: a failure of the closed list, or deletions of resources that can be asked for.
+func FuzzHistory(f *testing.F) {
+	f.Add(`{"resourceType":"Bundle","type":"history","entry":[{"fullUrl":"http://dme.example/fhir/Slot/1","request":{"method":"DELETE","url":"Slot/1"},"response":{"status":"204","etag":"W/\"3\"","lastModified":"2026-11-20T10:00:00Z"}}]}`)
+	f.Add(`{"resourceType":"Bundle","type":"history","link":[{"relation":"next","url":"http://dme.example/fhir/Slot/_history?p=2"}],"entry":[{"request":{"method":"PUT","url":"Slot/1/_history/2"},"resource":{"resourceType":"Slot","id":"1"}}]}`)
+	f.Add(`{"resourceType":"Bundle","type":"history","entry":[{"request":{"method":"DELETE","url":"Slot/../x"}},{"resource":null}]}`)
+	f.Fuzz(func(t *testing.T, answer string) {
+		if len(answer) > 1<<16 {
+			return
+		}
+		gone, _, _, err := clientOf(t, answer).history(t.Context(), "Slot", time.Now())
+		if _, ours := errors.AsType[*engine.DMEFailure](err); err != nil && !ours {
+			t.Fatalf("%T: %v", err, err)
+		}
+		for _, g := range gone {
+			if !isSource(g.source) || !strings.HasPrefix(g.source, "Slot/") {
+				t.Fatalf("%+v", g)
+			}
+		}
+	})
+}
+
 // Read in one pass or in two, a resource says the same.
 func FuzzFound(f *testing.F) {
 	f.Add(`{"resourceType":"Slot","id":"1","meta":{"versionId":"3","lastUpdated":"2026-11-20T10:00:00.000Z"},"status":"free","schedule":{"reference":"Schedule/1"},"specialty":[{"coding":[{"code":"x"}]}]}`)
