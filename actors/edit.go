@@ -124,8 +124,11 @@ func (r *Relais) ChangePatient(ctx context.Context, id engine.ClinicID, pid engi
 			return p, e, engine.Errorf(engine.Invalid, "the hours are no part of a day")
 		}
 		for _, f := range []struct{ field, was, now string }{
-			{"given", p.Given, in.Given}, {"family", p.Family, in.Family}, {"lang", string(p.Lang), string(in.Lang)},
-			{"born", dayOf(p.Born), dayOf(born)}, {"source", p.Source, in.Source},
+			{"given", p.Given, in.Given},
+			{"family", p.Family, in.Family},
+			{"lang", string(p.Lang), string(in.Lang)},
+			{"born", dayOf(p.Born), dayOf(born)},
+			{"source", p.Source, in.Source},
 		} {
 			if f.was != f.now {
 				e.Detail[f.field] = f.was

@@ -59,7 +59,7 @@ func (r *Relais) free(ctx context.Context, c *clinic, sid engine.SlotID, by engi
 	if !fact.Start.After(now) {
 		return desk.Card{}, engine.Errorf(engine.Conflict, "This slot has begun already.")
 	}
-	o := order{Do: deedFreed, Fact: &fact, At: now, ID: orderID("desk/"+string(sid), uint64(now.UnixNano()), 0)} //nolint:gosec // after 1970
+	o := order{Do: deedFreed, Fact: &fact, At: now, ID: orderID("desk/"+string(sid), uint64(now.UnixNano()), 0)}
 	b := storage.Batch{
 		Effects: []storage.Effect{o.effect(c.ID)},
 		Events:  []storage.Event{{Clinic: c.ID, Subject: string(sid), At: now, Data: encode(eventData{Event: "freed_by_hand", By: by, From: originOf(ctx)})}},

@@ -341,8 +341,7 @@ func (r *Relais) planEntry(l *imported, c *clinic, p engine.PatientID, in roster
 // Export writes a clinic's waitlist as a file that Import takes: everybody who waits or is snoozed. Notes and
 // the place of the home stay here.
 func (r *Relais) Export(_ context.Context, id engine.ClinicID, lang engine.Lang) ([]byte, error) {
-	c, err := r.clinic(id)
-	if err != nil {
+	if _, err := r.clinic(id); err != nil {
 		return nil, err
 	}
 	entries := r.waitlist.list(id, func(e engine.Entry, _ engine.Patient) bool { return mayClaim(e) && !e.Auto })
@@ -350,7 +349,7 @@ func (r *Relais) Export(_ context.Context, id engine.ClinicID, lang engine.Lang)
 	for _, e := range entries {
 		p, _, ok := r.waitlist.patient(e.Patient)
 		if ok {
-			lines = append(lines, exported(c, e, p, lang))
+			lines = append(lines, exported(e, p, lang))
 		}
 	}
 	var out bytes.Buffer
@@ -360,7 +359,7 @@ func (r *Relais) Export(_ context.Context, id engine.ClinicID, lang engine.Lang)
 	return out.Bytes(), nil
 }
 
-func exported(c *clinic, e engine.Entry, p engine.Patient, lang engine.Lang) map[roster.Column]string {
+func exported(e engine.Entry, p engine.Patient, lang engine.Lang) map[roster.Column]string {
 	m := map[roster.Column]string{
 		roster.Source: p.Source, roster.Family: p.Family, roster.Given: p.Given, roster.Born: dayOf(p.Born), roster.Lang: string(p.Lang),
 		roster.Specialty: string(e.Specialty), roster.Availability: availability.Describe(e.Windows, lang), roster.Class: strconv.Itoa(e.Class),

@@ -34,6 +34,8 @@ type Edit struct {
 }
 
 // Changed is the cause of a Conflict error that says who was first.
+//
+//nolint:errname // it says what happened, and is never the error itself
 type Changed struct {
 	By UserID
 	At time.Time

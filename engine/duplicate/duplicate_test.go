@@ -58,11 +58,15 @@ func TestMergeLosesNothing(t *testing.T) {
 	early, late := born("2026-01-10"), born("2026-02-10")
 	stopped := sms("+15145550101")
 	stopped.OptedOut = late
-	keep := engine.Patient{ID: "1", Given: "Anne", Family: "Côté", Lang: engine.French, Source: "Patient/1",
-		Contacts: []engine.Contact{sms("+15145550101")}, Offered: []engine.Mark{{At: late, Slot: "b"}}, Notes: []engine.Note{{ID: "n2", At: late}}}
-	other := engine.Patient{ID: "2", Given: "Ann", Family: "Côté", Lang: engine.French, Born: born("1950-02-03"), Source: "Patient/2",
+	keep := engine.Patient{
+		ID: "1", Given: "Anne", Family: "Côté", Lang: engine.French, Source: "Patient/1",
+		Contacts: []engine.Contact{sms("+15145550101")}, Offered: []engine.Mark{{At: late, Slot: "b"}}, Notes: []engine.Note{{ID: "n2", At: late}},
+	}
+	other := engine.Patient{
+		ID: "2", Given: "Ann", Family: "Côté", Lang: engine.French, Born: born("1950-02-03"), Source: "Patient/2",
 		Contacts: []engine.Contact{stopped, sms("+15145550102")}, Offered: []engine.Mark{{At: early, Slot: "a"}}, Notes: []engine.Note{{ID: "n1", At: early}},
-		Proxies: []engine.Proxy{{ID: "x", Name: "Luc"}}, Was: []engine.PatientID{"0"}}
+		Proxies: []engine.Proxy{{ID: "x", Name: "Luc"}}, Was: []engine.PatientID{"0"},
+	}
 	entry := func(id engine.EntryID, of engine.PatientID, s engine.Specialty, joined time.Time, class int) engine.Entry {
 		return engine.Entry{ID: id, Patient: of, Specialty: s, Status: engine.Waiting, Joined: joined, Class: class}
 	}

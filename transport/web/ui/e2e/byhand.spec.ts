@@ -113,6 +113,7 @@ test('the day is printed without what cannot be pressed on paper', async ({ open
   await page.emulateMedia({ media: 'print' });
   await expect(page.locator('.panel')).toBeHidden();
   await expect(page.locator('header .second')).toBeHidden();
+  await expect(page.locator('.grid .paper')).toContainText(/20\d\d/); // paper says which day it is
   const grid = page.locator('.grid .scroll');
   // Nothing is cut off by the scrolled box.
   expect(await grid.evaluate((e) => getComputedStyle(e).overflowY === 'visible' && e.clientHeight >= e.querySelector('.sheet')!.clientHeight)).toBe(true);

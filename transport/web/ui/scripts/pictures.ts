@@ -52,7 +52,6 @@ test('the waitlist', async ({ open }) => {
   await save(desk, 'conflict');
   await other.close();
 
-  await desk.goto(`/${new URL(desk.url()).search}`);
   await desk.locator('#tab-waitlist').click();
   await desk.locator('[data-import]').click();
   const dialog = desk.locator('dialog[open]');

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Sink } from './feed';
-import { beat, Pace } from './pace';
+import { beat, credit, Pace } from './pace';
 import type { Delta, Ping, Snapshot } from './wire';
 
 function bench() {
@@ -41,26 +41,40 @@ test('a change that comes alone is shown at once', () => {
   expect(log).toEqual(['1000 1', `${1000 + beat} 2`]);
 });
 
-test('changes that follow quickly are shown together, in order, and none is lost', () => {
+test('the few moments of one claim are shown at once', () => {
   const { pace, log, to } = bench();
-  for (let i = 0; i < 20; i++) {
+  for (let i = 0; i < credit; i++) {
+    to(1000 + 10 * i);
+    pace.delta(delta(i + 1));
+  }
+  expect(log).toEqual(Array.from({ length: credit }, (_, i) => `${1000 + 10 * i} ${i + 1}`));
+});
+
+test('changes that keep coming are shown together, in order, and none is lost', () => {
+  const { pace, log, to } = bench();
+  for (let i = 0; i < 100; i++) {
     to(1000 + 50 * i);
     pace.delta(delta(i + 1));
     pace.link('live'); // as the feed does after each message
   }
-  to(3000);
+  to(9000);
   log.splice(0, log.length, ...log.filter((l) => !l.endsWith('live')));
-  expect(log.map((l) => Number(l.split(' ')[1]))).toEqual(Array.from({ length: 20 }, (_, i) => i + 1));
-  expect(new Set(log.map((l) => l.split(' ')[0])).size).toBeLessThanOrEqual(5);
+  expect(log.map((l) => Number(l.split(' ')[1]))).toEqual(Array.from({ length: 100 }, (_, i) => i + 1));
+  expect(new Set(log.map((l) => l.split(' ')[0])).size).toBeLessThanOrEqual(credit + 5000 / beat + 1);
 });
 
 test('a snapshot makes what waits void, and a lost link brings it first', () => {
   const { pace, log } = bench();
-  pace.delta(delta(1));
-  pace.delta(delta(2));
+  for (let i = 1; i <= credit + 1; i++) pace.delta(delta(i));
   pace.snapshot({ seq: 9 } as Snapshot);
   pace.delta(delta(10));
   pace.ping({ seq: 10 } as Ping);
   pace.link('lost');
-  expect(log).toEqual(['1000 1', '1000 snapshot 9', '1000 ping', '1000 10', '1000 lost']);
+  expect(log).toEqual([
+    ...Array.from({ length: credit }, (_, i) => `1000 ${i + 1}`),
+    '1000 snapshot 9',
+    '1000 ping',
+    '1000 10',
+    '1000 lost',
+  ]);
 });

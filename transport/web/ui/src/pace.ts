@@ -1,10 +1,13 @@
-// Brings deltas to the calendar no more often than the eye needs: the first at once, those that follow
-// quickly together. A page whose calendar changes twenty times a second then paints four times.
+// Brings deltas to the calendar no more often than the eye needs. A few are shown at once, as the moments of
+// one claim are; when they keep coming they are shown together, so that a calendar that changes twenty times
+// a second is painted four times.
 import type { Link, Sink } from './feed';
 import type { Delta, Ping, Snapshot } from './wire';
 
 /** Milliseconds between two paints while changes keep coming. */
 export const beat = 250;
+/** How many may be shown at once after a quiet moment. */
+export const credit = 4;
 
 interface Options {
   now?: () => number;
@@ -17,7 +20,8 @@ export class Pace implements Sink {
   readonly #now: () => number;
   readonly #later: (ms: number, f: () => void) => () => void;
   #waiting: Delta[] = [];
-  #last = -Infinity;
+  #left = credit;
+  #at = 0; // when #left was right
   #stop: (() => void) | undefined;
 
   constructor(sink: Sink, o: Options = {}) {
@@ -33,15 +37,17 @@ export class Pace implements Sink {
 
   snapshot(s: Snapshot) {
     this.#forget();
-    this.#last = this.#now();
     this.#sink.snapshot(s);
   }
 
   delta(d: Delta) {
     this.#waiting.push(d);
-    const left = this.#last + beat - this.#now();
-    if (left <= 0) this.flush();
-    else this.#stop ??= this.#later(left, () => this.flush());
+    const now = this.#now();
+    const earned = Math.floor((now - this.#at) / beat);
+    if (this.#left + earned >= credit) [this.#left, this.#at] = [credit, now];
+    else if (earned > 0) [this.#left, this.#at] = [this.#left + earned, this.#at + earned * beat];
+    if (this.#left > 0) this.flush();
+    else this.#stop ??= this.#later(this.#at + beat - now, () => this.#due());
   }
 
   ping(p: Ping) {
@@ -54,12 +60,19 @@ export class Pace implements Sink {
     this.#sink.link(l);
   }
 
+  #due() {
+    this.#stop = undefined;
+    this.#at += beat;
+    this.#left++;
+    this.flush();
+  }
+
   /** Brings what waits, now. */
   flush() {
     const all = this.#waiting;
     this.#forget();
     if (all.length === 0) return;
-    this.#last = this.#now();
+    this.#left = Math.max(0, this.#left - 1);
     for (const d of all) this.#sink.delta(d);
   }
 

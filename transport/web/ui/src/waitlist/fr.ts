@@ -25,7 +25,7 @@ export const fr = {
   langs: { fr: 'français', en: 'anglais' } as Record<string, string>,
   born: 'Date de naissance',
   bornUnknown: 'date de naissance inconnue',
-  bornOn: (day: string) => `né le ${day}`,
+  bornOn: (day: string) => `naissance le ${day}`,
   source: 'Dossier au DME',
   hours: 'Messages entre',
   hoursAny: 'aux heures de la clinique',
