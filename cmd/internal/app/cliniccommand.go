@@ -90,16 +90,13 @@ func (s *clinicShow) Run(io *streams) error {
 		return err
 	}
 	shown := *c
-	shown.secrets = hidden{}.of(c)
+	shown.secrets = hiddenSecrets(c)
 	_, err = io.out.Write(clinicText(&shown, ""))
 	return err
 }
 
-// hidden stands for secrets where settings are shown.
-type hidden struct{}
-
-// of says of each secret where it comes from, but not what it is.
-func (hidden) of(c *ClinicConfig) map[string]string {
+// hiddenSecrets says of each secret where it comes from, but not what it is.
+func hiddenSecrets(c *ClinicConfig) map[string]string {
 	shown := map[string]string{}
 	for at, text := range c.secrets {
 		shown[at] = "(not shown)"

@@ -8,6 +8,7 @@ import (
 	"io"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -308,10 +309,8 @@ func zoneKnown(s string) error {
 
 func oneOf(allowed ...string) func(string) error {
 	return func(s string) error {
-		for _, a := range allowed {
-			if s == a {
-				return nil
-			}
+		if slices.Contains(allowed, s) {
+			return nil
 		}
 		return fmt.Errorf("%q is none of %s", s, strings.Join(allowed, ", "))
 	}

@@ -104,12 +104,12 @@ func (p *program) reloadRest(next *Config) (restart []string) {
 // not keep the others from it.
 func (p *program) reloadClinics(ctx context.Context, clinics []ClinicConfig, done *reloaded) error {
 	var failed []error
-	note := func(what string, id string, err error, list *[]string) {
+	note := func(what, id string, err error, list *[]string) {
 		if err == nil {
 			*list = append(*list, id)
 			return
 		}
-		p.log.Error("a clinic could not be "+what+" as the configuration says", "clinic", id, "error", err)
+		p.log.Error("a clinic is not as the configuration says", "clinic", id, "to be", what, "error", err)
 		failed = append(failed, fmt.Errorf("clinic %s: %w", id, err))
 	}
 	wanted := map[string]bool{}

@@ -53,21 +53,21 @@ func TestServeTLS(t *testing.T) {
 
 	dir := filepath.Join(data, "tls-local")
 	p := servingTLS(t, main, dir, "--tls-local")
-	resp := p.get(t, "/healthz")
-	if resp.TLS.Version != tls.VersionTLS13 || resp.Header.Get("Strict-Transport-Security") != "" {
-		t.Errorf("TLS %x, HSTS %q for trying", resp.TLS.Version, resp.Header.Get("Strict-Transport-Security"))
+	state, header := p.get(t, "/healthz")
+	if state.Version != tls.VersionTLS13 || header.Get("Strict-Transport-Security") != "" {
+		t.Errorf("TLS %x, HSTS %q for trying", state.Version, header.Get("Strict-Transport-Security"))
 	}
 	if !strings.Contains(p.out.String(), "authority.pem") {
 		t.Error("it does not say what to trust")
 	}
 	for _, old := range []*tls.Config{
-		{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10},                                                                          //nolint:gosec // what must be refused
-		{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA}}, //nolint:gosec // what must be refused
+		{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10},
+		{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA}},
 	} {
-		old.InsecureSkipVerify = true //nolint:gosec // the handshake must fail before
-		if conn, err := tls.Dial("tcp", p.addr, old); err == nil {
+		old.InsecureSkipVerify = true
+		if conn, err := (&tls.Dialer{Config: old}).DialContext(t.Context(), "tcp", p.addr); err == nil {
 			_ = conn.Close()
-			t.Errorf("an old handshake was accepted: %x %x", conn.ConnectionState().Version, conn.ConnectionState().CipherSuite)
+			t.Errorf("an old handshake was accepted: %+v", old)
 		}
 	}
 	p.stop()
@@ -78,21 +78,21 @@ func TestServeTLS(t *testing.T) {
 	}
 	putText(t, main, secure+"tls: {cert_file: "+files+"/cert.pem, key_file: "+files+"/key.pem, redirect: \"localhost:0\"}\n")
 	p = servingTLS(t, main, files)
-	resp = p.get(t, "/healthz")
-	if resp.Header.Get("Strict-Transport-Security") == "" {
+	state, header = p.get(t, "/healthz")
+	if header.Get("Strict-Transport-Security") == "" {
 		t.Error("no HSTS")
 	}
-	before := resp.TLS.PeerCertificates[0].SerialNumber
+	before := state.PeerCertificates[0].SerialNumber
 	if err := os.Remove(filepath.Join(files, "cert.pem")); err != nil {
 		t.Fatal(err)
 	}
-	if p.get(t, "/healthz").TLS.PeerCertificates[0].SerialNumber.Cmp(before) != 0 {
+	if state, _ = p.get(t, "/healthz"); state.PeerCertificates[0].SerialNumber.Cmp(before) != 0 {
 		t.Error("a renewal under way changed the certificate")
 	}
 	if err := localCertificate(files, "localhost", time.Now()); err != nil { // the same authority
 		t.Fatal(err)
 	}
-	if p.get(t, "/healthz").TLS.PeerCertificates[0].SerialNumber.Cmp(before) == 0 {
+	if state, _ = p.get(t, "/healthz"); state.PeerCertificates[0].SerialNumber.Cmp(before) == 0 {
 		t.Error("the renewed certificate is not used")
 	}
 }
@@ -119,7 +119,7 @@ func servingTLS(t *testing.T, main, authority string, flags ...string) *tlsProce
 }
 
 // get asks on a connection of its own.
-func (p *tlsProcess) get(t *testing.T, path string) *http.Response {
+func (p *tlsProcess) get(t *testing.T, path string) (*tls.ConnectionState, http.Header) {
 	t.Helper()
 	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
 		DisableKeepAlives: true, ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: p.pool, ServerName: "localhost", MinVersion: tls.VersionTLS12},
@@ -132,7 +132,7 @@ func (p *tlsProcess) get(t *testing.T, path string) *http.Response {
 	if resp.StatusCode != http.StatusOK {
 		t.Fatalf("status %d", resp.StatusCode)
 	}
-	return resp
+	return resp.TLS, resp.Header
 }
 
 func TestRedirectToHTTPS(t *testing.T) {
@@ -147,7 +147,7 @@ func TestRedirectToHTTPS(t *testing.T) {
 		{"POST", "/api/v1/session", http.StatusForbidden, ""},
 	} {
 		w := httptest.NewRecorder()
-		h.ServeHTTP(w, httptest.NewRequest(test.method, test.target, nil))
+		h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), test.method, test.target, nil))
 		if w.Code != test.status || w.Header().Get("Location") != test.to {
 			t.Errorf("%s %s: %d to %q, want %d to %q", test.method, test.target, w.Code, w.Header().Get("Location"), test.status, test.to)
 		}
@@ -164,7 +164,7 @@ func TestPlainHTTPFromProxiesOnly(t *testing.T) {
 		"192.0.2.7": {"/": 403, "/o/abc": 403, "/healthz": 200, "/metrics": 200, "/metrics/": 403},
 	} {
 		for path, status := range want {
-			r := httptest.NewRequest("GET", path, nil)
+			r := httptest.NewRequestWithContext(t.Context(), "GET", path, nil)
 			r.RemoteAddr = net.JoinHostPort(from, "4000")
 			w := httptest.NewRecorder()
 			h.ServeHTTP(w, r)
