@@ -114,6 +114,7 @@ func freed(rnd *rand.Rand) (engine.Slot, engine.Point) {
 // worked is the processor time of this thread: on a machine with neighbours the clock on the wall measures
 // them, above all at the 99th percentile of something that takes microseconds.
 func worked(tb testing.TB) time.Duration {
+	tb.Helper()
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {
 		tb.Fatal(err)
