@@ -91,7 +91,7 @@ var french = &letter{
 	subject: "%s – Relais, semaine du %s", nothing: "Aucune plage n’a été libérée.", colon: "\u00a0:",
 	filled: "Plages comblées", time: "Temps médian pour combler", recovered: "Temps de soins récupéré",
 	days: "Jours gagnés", moved: "%s (rendez-vous devancés\u00a0: %d)", offers: "Offres par plage comblée",
-	late: "Oui arrivés trop tard", came: "Présence aux plages comblées", stops: "Désabonnements",
+	late: "Oui arrivés trop tard", came: "Personnes venues aux plages comblées", stops: "Désabonnements",
 	freed: "Plages libérées\u00a0:", byHand: "données à l’accueil\u00a0:", elsewhere: "reprises ou retirées\u00a0:", underway: "en cours\u00a0:",
 	more: "Le détail, après connexion\u00a0:", why: "Vous recevez ce courriel chaque lundi parce que votre adresse est dans les réglages de Relais de la clinique. Il ne contient aucun renseignement sur des patients.",
 	of: "%d sur %d", comma: ",", percent: "\u00a0%",
