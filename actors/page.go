@@ -77,11 +77,23 @@ func (r *Relais) Offer(ctx context.Context, token string) (desk.PatientView, err
 		return desk.PatientView{}, err
 	}
 	f := r.facts(c, of)
-	return desk.PatientView{
+	v := desk.PatientView{
 		State: standing(s, offer, time.Now()), Lang: of.Person.Lang, Clinic: f.Clinic, Address: f.Address, Phone: f.Phone,
 		Doctor: f.Doctor, Start: of.Slot.Start, End: of.Slot.End, Deadline: of.Deadline, Zone: c.zone,
 		Mail: slices.ContainsFunc(of.Person.Contacts, func(c engine.Contact) bool { return c.Email != "" && c.OptedOut.IsZero() }),
-	}, nil
+	}
+	p, err := r.offered(of.Person.Patient)
+	if err != nil {
+		return v, nil //nolint:nilerr // taken off the list meanwhile: the offer is shown, and no page of theirs
+	}
+	v.Subject, v.Identity = r.subject(p), c.Identity && !p.Born.IsZero()
+	for _, k := range p.Reached() {
+		if k.Usable() && time.Now().Before(of.Slot.Start) {
+			v.Own = r.ownToken(p, k, time.Now())
+			break
+		}
+	}
+	return v, nil
 }
 
 // CalendarFile is the calendar file of a booking, for the page of who won it; engine.NotFound while there

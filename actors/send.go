@@ -166,6 +166,11 @@ func (a *notifier) facts() wording.Facts { return a.r.facts(a.c, a.record.State)
 func (a *notifier) message(d reach.Delivery) engine.Message {
 	s := a.record.State
 	f := a.facts()
+	if p, _, ok := a.r.waitlist.patient(s.Person.Patient); ok && d.Channel == engine.EmailMail {
+		if token := a.r.ownToken(p, s.Person.Contacts[d.Contact], time.Now()); token != "" {
+			f.Page = a.r.opt.Links.Own(token)
+		}
+	}
 	m := wording.Note(d.Channel, s.Person.Lang, f, d.Text)
 	if d.Kind != engine.MsgNote {
 		m = wording.Message(d.Kind, d.Channel, s.Person.Lang, f)

@@ -274,7 +274,10 @@ type PatientView struct {
 	End      time.Time
 	Deadline time.Time
 	Zone     *time.Location
-	Mail     bool // e-mails go to this person
+	Mail     bool   // e-mails go to this person
+	Subject  string // opaque, the same for every link of one patient
+	Identity bool   // the date of birth is to be given first
+	Own      string // secret of the link to the patient's own page; "" when there is none
 }
 
 // Person is one line of the waitlist.

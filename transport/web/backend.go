@@ -92,4 +92,11 @@ type Doors interface {
 	// SendLink sends to a telephone or mailbox the links of the people it belongs to, if there are any; its
 	// answer does not say.
 	SendLink(ctx context.Context, c engine.ClinicID, contact string) error
+	// Own is what somebody's own page shows, and ChangeOwn what they change there; for a new contact it returns
+	// what its code counts with. A link that leads nowhere gives an engine.NotFound error.
+	Own(ctx context.Context, token string) (desk.OwnView, error)
+	ChangeOwn(ctx context.Context, token string, in desk.OwnChange) (v desk.OwnView, handle string, err error)
+	// Identify holds a date of birth against the patient of a link, an offer's or of their own page. It counts
+	// wrong ones, and gives an engine.TooMany error when there were too many.
+	Identify(ctx context.Context, token, born string) (bool, error)
 }

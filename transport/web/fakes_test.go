@@ -20,6 +20,7 @@ import (
 	"relais/engine/desk"
 	"relais/engine/health"
 	"relais/engine/insight"
+	"relais/engine/outlook"
 	"relais/engine/review"
 	"relais/engine/slot"
 	"relais/engine/wording"
@@ -394,7 +395,11 @@ type fakeDoors struct {
 	asked []desk.JoinRequest
 	links []string
 	tries int
-	err   error
+
+	identity, still bool
+	changes         []desk.OwnChange
+	dates           []string
+	err             error
 }
 
 const goodCode, goodProof = "482913", "0123456789abcdef0123456789abcdefAAAAAAAAAAAAAAAAAAAAAA"
@@ -463,6 +468,53 @@ func (d *fakeDoors) SendLink(_ context.Context, _ engine.ClinicID, contact strin
 		return desk.Wrong(desk.FieldEmail, "the mail address is not a valid one")
 	}
 	return d.err
+}
+
+// goodOwn is the link to a page with a wish, two contacts and an offer.
+const goodOwn = "p-k3j5n7q2w4e6r8t1AAAAAAAAAAAAAAAAAAAAAA"
+
+func (d *fakeDoors) Own(_ context.Context, token string) (desk.OwnView, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if token != goodOwn {
+		return desk.OwnView{}, engine.Errorf(engine.NotFound, "there is no such page")
+	}
+	zone := time.FixedZone("Montréal", -5*3600)
+	at := time.Date(2026, 11, 20, 9, 20, 0, 0, zone)
+	return desk.OwnView{
+		Door: d.door, Zone: zone, Lang: engine.French, Linked: true, Usual: engine.Hours{From: 480, Until: 1260}, Subject: "0123456789abcdef",
+		Identity: d.identity, Asked: d.still,
+		Contacts: []desk.OwnContact{
+			{Index: 0, Channel: engine.SMS, Shown: "••• 0142", Usable: true, Here: true}, {Index: 2, Channel: engine.EmailMail, Shown: "z•••@example.org", Stopped: true},
+		},
+		Wishes: []desk.OwnWish{{
+			Entry: "e1", Status: engine.Waiting, Specialty: "dermatology", Places: []engine.PlaceID{"n"}, Joined: at.AddDate(0, -1, 0), NoticeMinutes: 45,
+			Windows: []engine.Window{{Days: 4, From: 0, Until: 720}, {Days: 16, From: 900, Until: 1440}},
+			Outlook: outlook.Outlook{From: 20, Until: 40, Half: 12 * 24 * time.Hour, Most: 33 * 24 * time.Hour},
+		}},
+		Offers: []desk.OwnOffer{{At: at, Start: at.AddDate(0, 0, 4), Status: "lost"}},
+	}, nil
+}
+
+func (d *fakeDoors) ChangeOwn(ctx context.Context, token string, in desk.OwnChange) (desk.OwnView, string, error) {
+	d.mu.Lock()
+	d.changes = append(d.changes, in)
+	d.mu.Unlock()
+	if in.Action == desk.OwnSnooze && in.Until < "2026-11-25" {
+		return desk.OwnView{}, "", desk.Wrong(desk.FieldUntil, "in the past")
+	}
+	v, err := d.Own(ctx, token)
+	return v, "handle-of-the-join", err
+}
+
+func (d *fakeDoors) Identify(_ context.Context, _, born string) (bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.dates = append(d.dates, born)
+	if len(d.dates) > 5 {
+		return false, engine.Errorf(engine.TooMany, "too many dates were tried with this link")
+	}
+	return born == "1946-02-03", nil
 }
 
 // counts is an Observer that remembers.

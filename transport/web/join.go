@@ -34,7 +34,7 @@ var (
 	//go:embed join.html
 	joinSource string
 
-	doorTemplate = template.Must(template.New("door").Parse(layoutSource + joinSource))
+	doorTemplate = template.Must(template.New("door").Parse(layoutSource + joinSource + ownSource))
 )
 
 // doorPage is what the templates of joining show.
@@ -63,7 +63,17 @@ type doorPage struct {
 	ConsentText string
 	Version     string
 	wishForm
-	QR template.HTML
+	QR      template.HTML
+	Confirm string // of a button
+	Suffix  string // keeps identifiers of several forms on one page apart
+}
+
+// wrongField is the field that an error blames; "" for none.
+func wrongField(err error) string {
+	if field, ok := errors.AsType[*desk.WrongField](err); ok {
+		return field.Field
+	}
+	return ""
 }
 
 func (s *Server) doorRoutes() {
@@ -206,10 +216,9 @@ func (s *Server) join(w http.ResponseWriter, r *http.Request) {
 	if len(wrong) == 0 {
 		var err error
 		handle, err = s.cfg.Doors.Join(ctx, d.Clinic, in)
-		field, isField := errors.AsType[*desk.WrongField](err)
-		switch {
-		case isField:
-			wrong = append(wrong, field.Field)
+		switch field := wrongField(err); {
+		case field != "":
+			wrong = append(wrong, field)
 		case engine.CodeOf(err) == engine.TooMany && err != nil:
 			s.busy(w, d, words)
 			return
@@ -357,6 +366,7 @@ func (s *Server) askProve(w http.ResponseWriter, r *http.Request) {
 	dw := doorWordsOf[words.Lang]
 	p := newDoorPage(d, words, "/c/"+r.PathValue("token"), dw.MailTitle, dw.MailText)
 	p.Action = "/c/" + r.PathValue("token") + "?lang=" + string(words.Lang)
+	p.Confirm = dw.ConfirmMail
 	s.doorSend(w, http.StatusOK, "press", p)
 }
 

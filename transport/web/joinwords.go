@@ -11,33 +11,50 @@ const ConsentVersion = "2026-11"
 
 // doorWords are the words of the pages where people join, and of their own page's form, in one language.
 type doorWords struct {
-	JoinTitle, Intro, Mend, Trap                   string
-	Who, Given, Family, Born, Day, Month, Year     string
-	Optional                                       string
-	Relative, RelativeText, ProxyName, Relation    string
-	Reach, ReachText, Mobile, Calls, Email         string
-	Language, What, Specialty, Practitioner, Place string
-	Anywhere, DistanceText, Postal, Distance, Km   string
-	When, WhenText, Words                          string
-	Notice                                         string
-	Consent, ConsentText, Agree, Send              string
-	Already                                        string
-	SentTitle, SentText, SentText2                 string
-	Code, Confirm, NoCode                          string
-	WrongTitle, WrongText, OverTitle, OverText     string
-	DoneTitle, DoneText, DoneText2, OtherCode      string
-	AlreadyTitle, AlreadyText                      string
-	Again                                          string
-	MailTitle, MailText, ConfirmMail               string
-	LinkTitle, LinkText, Contact, SendLink         string
-	LinkSentTitle, LinkSentText                    string
-	ClosedTitle, ClosedText                        string
-	BusyTitle, BusyText                            string
-	PosterTitle, PosterText                        string
-	Morning, Afternoon, Evening                    string
-	NoNotice, HoursOf, DayOf, DaysOf               string
-	faults                                         map[string]string
-	specialties                                    map[engine.Specialty]string
+	JoinTitle, Intro, Mend, Trap                                                  string
+	Who, Given, Family, Born, Day, Month, Year                                    string
+	Optional                                                                      string
+	Relative, RelativeText, ProxyName, Relation                                   string
+	Reach, ReachText, Mobile, Calls, Email                                        string
+	Language, What, Specialty, Practitioner, Place                                string
+	Anywhere, DistanceText, Postal, Distance, Km                                  string
+	When, WhenText, Words                                                         string
+	Notice                                                                        string
+	Consent, ConsentText, Agree, Send                                             string
+	Already                                                                       string
+	SentTitle, SentText, SentText2                                                string
+	Code, Confirm, NoCode                                                         string
+	WrongTitle, WrongText, OverTitle, OverText                                    string
+	DoneTitle, DoneText, DoneText2, OtherCode                                     string
+	AlreadyTitle, AlreadyText                                                     string
+	Again                                                                         string
+	MailTitle, MailText, ConfirmMail                                              string
+	LinkTitle, LinkText, Contact, SendLink                                        string
+	LinkSentTitle, LinkSentText                                                   string
+	ClosedTitle, ClosedText                                                       string
+	BusyTitle, BusyText                                                           string
+	PosterTitle, PosterText                                                       string
+	Morning, Afternoon, Evening                                                   string
+	NoNotice, HoursOf, DayOf, DaysOf                                              string
+	Continue, WhoTitle, WhoText, WhoWrong, WhoLocked, WhoLockedText               string
+	OwnTitle, OwnProxy, StillTitle, StillYes, StillNo                             string
+	ChangeWish, Save, NoWish, PauseTitle, Wake, Until, Pause                      string
+	ContactsTitle, Stop, Resume, Remove, AddTitle, AddAgree                       string
+	PersonTitle, HoursFrom, HoursUntil                                            string
+	OffersTitle, NoOffers, KeptTitle, Kept                                        string
+	EndTitle, LeaveText, Leave, WithdrawText, Withdraw                            string
+	RenewText, Renew                                                              string
+	StatusLinking, StatusWaiting, StatusClaimed, PausedUntil, PausedOpen, Follows string
+	FewOthers, SomeOthers, ManyOthers, NotKnown, HalfWithin, Between              string
+	Days, Weeks                                                                   string
+	ByText, ByCall, ByMail, Here, Stopped, Broken                                 string
+	OfferLine                                                                     string
+	DoneSaved, DonePaused, DoneWoken, DoneStay, DoneStop, DoneResume, DoneRemove  string
+	ByeTitle, ByeLeft, ByeWithdrawn, ByeRenewed, ByeRemoved                       string
+	Preferences                                                                   string
+	offers                                                                        map[string]string
+	faults                                                                        map[string]string
+	specialties                                                                   map[engine.Specialty]string
 }
 
 var doorWordsOf = map[engine.Lang]*doorWords{
@@ -80,6 +97,37 @@ var doorWordsOf = map[engine.Lang]*doorWords{
 		BusyTitle: "Réessayez plus tard", BusyText: "Trop de demandes arrivent en ce moment et rien n’a été enregistré. Réessayez dans une heure, ou appelez la clinique.",
 		PosterTitle: "Un rendez-vous plus tôt?", PosterText: "Inscrivez-vous à la liste d’attente\u00a0: visez ce code avec l’appareil photo de votre téléphone, ou écrivez l’adresse.",
 		Morning: "Matin", Afternoon: "Après-midi", Evening: "Soir",
+		Continue: "Continuer", WhoTitle: "D’abord, votre date de naissance",
+		WhoText:  "La clinique veut s’assurer que ce lien est bien ouvert par la personne à qui il est destiné. Si vous répondez pour un proche, donnez sa date de naissance.",
+		WhoWrong: "Ce n’est pas la date que la clinique connaît. Vérifiez et essayez encore.", WhoLocked: "Ce lien est bloqué pour aujourd’hui",
+		WhoLockedText: "Trop de dates ont été essayées. Appelez la clinique, ou réessayez demain.",
+		OwnTitle:      "Votre inscription", OwnProxy: "L’inscription de votre proche",
+		StillTitle: "Attendez-vous toujours une place?", StillYes: "Oui, j’attends toujours", StillNo: "Non, retirez-moi de la liste",
+		ChangeWish: "Changer ce que j’attends", Save: "Enregistrer", NoWish: "Vous n’êtes plus sur la liste. Pour y revenir, inscrivez-vous de nouveau ou appelez la clinique.",
+		PauseTitle: "Faire une pause", Wake: "Recevoir des offres de nouveau", Until: "Ne rien recevoir jusqu’au", Pause: "Faire une pause",
+		ContactsTitle: "Comment vous joindre", Stop: "Cesser ici", Resume: "Reprendre ici", Remove: "Retirer", AddTitle: "Ajouter un cellulaire ou un courriel",
+		AddAgree:    "Il est à moi et j’accepte d’y recevoir les offres de la clinique.",
+		PersonTitle: "Langue et heures", HoursFrom: "M’écrire à partir de", HoursUntil: "et jusqu’à",
+		OffersTitle: "Vos offres des 30 derniers jours", NoOffers: "Aucune offre dans les 30 derniers jours.",
+		KeptTitle: "Ce que la clinique garde", Kept: "Le nom, la date de naissance si vous l’avez donnée, ces coordonnées avec votre accord, ce que vous attendez, et l’historique des offres. Pour le voir, le corriger ou le faire effacer, appelez la clinique.",
+		EndTitle: "Quitter la liste ou retirer mon accord", LeaveText: "Quitter la liste\u00a0: plus aucune offre. Vos rendez-vous déjà pris restent.", Leave: "Quitter la liste",
+		WithdrawText: "Retirer l’accord\u00a0: vous quittez la liste, et la clinique n’utilise plus vos coordonnées ici.", Withdraw: "Retirer mon accord",
+		RenewText: "Quelqu’un d’autre a vu ce lien? Rendez-le inutile et recevez-en un nouveau.", Renew: "Changer mon lien",
+		StatusLinking: "La clinique relie votre inscription à votre dossier. Les offres viennent ensuite.", StatusWaiting: "Vous êtes sur la liste depuis le %s.",
+		StatusClaimed: "Vous avez dit oui à une offre\u00a0: la clinique termine l’inscription.", PausedUntil: "En pause jusqu’au %s.", PausedOpen: "En pause.",
+		Follows:   "Cette inscription suit un rendez-vous que vous avez déjà. Pour la changer, appelez la clinique.",
+		FewOthers: "Moins de %d autres personnes attendent pour la même chose.", SomeOthers: "Environ %d à %d autres personnes attendent pour la même chose.",
+		ManyOthers: "Plus de %d autres personnes attendent pour la même chose.", NotKnown: "Nous ne savons pas encore combien de temps il faut attendre\u00a0: trop peu d’offres ont été faites.",
+		HalfWithin: "Ces derniers mois, une personne sur deux a reçu une première offre en %s ou moins.", Between: "Ces derniers mois, une personne sur deux a reçu une première offre en %s, et trois sur quatre en %s.",
+		Days: "%d jours", Weeks: "%d semaines",
+		ByText: "Textos au %s", ByCall: "Appels au %s", ByMail: "Courriels à %s", Here: "ce lien y est arrivé", Stopped: "rien n’y est envoyé", Broken: "ne fonctionne plus",
+		OfferLine: "%s\u00a0: rendez-vous du %s. %s",
+		DoneSaved: "C’est enregistré.", DonePaused: "La pause est notée.", DoneWoken: "Vous recevrez des offres de nouveau.", DoneStay: "Merci, vous restez sur la liste.",
+		DoneStop: "Plus rien n’y sera envoyé.", DoneResume: "Les messages y reprennent.", DoneRemove: "C’est retiré.",
+		ByeTitle: "C’est fait", ByeLeft: "Vous avez quitté la liste. Pour revenir, inscrivez-vous de nouveau ou appelez la clinique.",
+		ByeWithdrawn: "Votre accord est retiré et vous avez quitté la liste. Ce lien ne fonctionne plus.", ByeRenewed: "Ce lien ne fonctionne plus. Un nouveau vous est envoyé à l’instant.",
+		ByeRemoved: "Ce contact est retiré. Si le lien y était arrivé, il ne fonctionne plus.", Preferences: "Mes préférences, pause ou départ",
+		offers: map[string]string{"pending": "Vous pouvez encore répondre.", "won": "Vous l’avez eu.", "declined": "Vous avez dit non.", "lost": "Quelqu’un d’autre l’a eu.", "refused": "La clinique ne l’avait plus.", "ended": "L’offre est finie.", "unreached": "Le message n’a pas pu vous joindre.", "": "L’offre est finie."},
 		faults: map[string]string{
 			desk.FieldName: "Écrivez le prénom et le nom.", desk.FieldContact: "Donnez un cellulaire ou un courriel.",
 			desk.FieldPhone: "Ce numéro n’est pas un cellulaire d’ici. Écrivez-le comme 514 555-0142.", desk.FieldEmail: "Ce courriel n’est pas complet.",
@@ -129,6 +177,37 @@ var doorWordsOf = map[engine.Lang]*doorWords{
 		BusyTitle: "Try again later", BusyText: "Too many requests are coming in and nothing was recorded. Try again in an hour, or call the clinic.",
 		PosterTitle: "An earlier appointment?", PosterText: "Join the waiting list: point your phone’s camera at this code, or type the address.",
 		Morning: "Morning", Afternoon: "Afternoon", Evening: "Evening",
+		Continue: "Continue", WhoTitle: "First, your date of birth",
+		WhoText:  "The clinic wants to be sure that this link is opened by the person it is meant for. If you answer for a relative, give their date of birth.",
+		WhoWrong: "This is not the date that the clinic knows. Check it and try again.", WhoLocked: "This link is locked for today",
+		WhoLockedText: "Too many dates were tried. Call the clinic, or try again tomorrow.",
+		OwnTitle:      "Your place on the list", OwnProxy: "Your relative’s place on the list",
+		StillTitle: "Are you still waiting for an appointment?", StillYes: "Yes, I am still waiting", StillNo: "No, take me off the list",
+		ChangeWish: "Change what I wait for", Save: "Save", NoWish: "You are no longer on the list. To come back, join again or call the clinic.",
+		PauseTitle: "Take a break", Wake: "Receive offers again", Until: "Nothing until", Pause: "Take a break",
+		ContactsTitle: "How to reach you", Stop: "Stop here", Resume: "Resume here", Remove: "Remove", AddTitle: "Add a mobile phone or an email",
+		AddAgree:    "It is mine and I agree to receive the clinic’s offers there.",
+		PersonTitle: "Language and hours", HoursFrom: "Write to me from", HoursUntil: "until",
+		OffersTitle: "Your offers of the last 30 days", NoOffers: "No offer in the last 30 days.",
+		KeptTitle: "What the clinic keeps", Kept: "The name, the date of birth if you gave it, these contacts with your agreement, what you wait for, and the history of offers. To see it, correct it or have it erased, call the clinic.",
+		EndTitle: "Leave the list or withdraw my agreement", LeaveText: "Leave the list: no more offers. Appointments that you have stay.", Leave: "Leave the list",
+		WithdrawText: "Withdraw the agreement: you leave the list, and the clinic no longer uses your contacts here.", Withdraw: "Withdraw my agreement",
+		RenewText: "Somebody else saw this link? Make it useless and receive a new one.", Renew: "Change my link",
+		StatusLinking: "The clinic is linking you with your file. Offers come after that.", StatusWaiting: "You have been on the list since %s.",
+		StatusClaimed: "You said yes to an offer: the clinic is finishing the booking.", PausedUntil: "On a break until %s.", PausedOpen: "On a break.",
+		Follows:   "This follows an appointment that you already have. To change it, call the clinic.",
+		FewOthers: "Fewer than %d other people wait for the same.", SomeOthers: "About %d to %d other people wait for the same.",
+		ManyOthers: "More than %d other people wait for the same.", NotKnown: "We do not know yet how long the wait is: too few offers were made.",
+		HalfWithin: "In the last months, one person in two had a first offer within %s.", Between: "In the last months, one person in two had a first offer within %s, and three in four within %s.",
+		Days: "%d days", Weeks: "%d weeks",
+		ByText: "Texts to %s", ByCall: "Calls to %s", ByMail: "Emails to %s", Here: "this link came there", Stopped: "nothing is sent there", Broken: "no longer works",
+		OfferLine: "%s: appointment of %s. %s",
+		DoneSaved: "Saved.", DonePaused: "Your break is noted.", DoneWoken: "You will receive offers again.", DoneStay: "Thank you, you stay on the list.",
+		DoneStop: "Nothing will be sent there any more.", DoneResume: "Messages go there again.", DoneRemove: "Removed.",
+		ByeTitle: "Done", ByeLeft: "You left the list. To come back, join again or call the clinic.",
+		ByeWithdrawn: "Your agreement is withdrawn and you left the list. This link no longer works.", ByeRenewed: "This link no longer works. A new one is being sent to you now.",
+		ByeRemoved: "This contact is removed. If the link came there, it no longer works.", Preferences: "My preferences, a break or leaving",
+		offers: map[string]string{"pending": "You can still answer.", "won": "You got it.", "declined": "You said no.", "lost": "Somebody else got it.", "refused": "The clinic no longer had it.", "ended": "The offer is over.", "unreached": "The message could not reach you.", "": "The offer is over."},
 		faults: map[string]string{
 			desk.FieldName: "Write the first and last name.", desk.FieldContact: "Give a mobile phone or an email.",
 			desk.FieldPhone: "This is not a mobile number from here. Write it like 514 555-0142.", desk.FieldEmail: "This email is not complete.",

@@ -61,6 +61,7 @@ type patientPage struct {
 	Dial           string
 	Leave          bool
 	Result         bool // the page answers a press
+	Own, OwnWord   string
 }
 
 // patientRoutes registers the patients' pages. Reading one never changes anything: carriers and
@@ -68,6 +69,8 @@ type patientPage struct {
 func (s *Server) patientRoutes() {
 	s.mux.HandleFunc("GET /o/{token}", s.showOffer)
 	s.mux.HandleFunc("GET /o/{token}/leave", s.askLeave)
+	s.mux.HandleFunc("POST /o/{token}/who", s.whoOffer)
+	s.mux.HandleFunc("GET /o/{token}/who", s.backToOffer)
 	s.mux.HandleFunc("GET /o/{token}/yes", s.backToOffer)
 	s.mux.HandleFunc("GET /o/{token}/no", s.backToOffer)
 	s.mux.HandleFunc("POST /o/{token}/yes", s.press(engine.Yes, engine.Page))
@@ -123,7 +126,11 @@ func (s *Server) press(intent engine.Intent, channel engine.Channel) http.Handle
 		ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
 		defer cancel()
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-		view, ok := s.view(ctx, w, r)
+		see := s.view
+		if intent == engine.Stop { // one click ends messages, whoever they are meant for; it shows nothing
+			see = s.find
+		}
+		view, ok := see(ctx, w, r)
 		if !ok {
 			return
 		}
@@ -146,6 +153,10 @@ func (s *Server) press(intent engine.Intent, channel engine.Channel) http.Handle
 		})
 		if err != nil {
 			s.replyFailed(ctx, w, err)
+			return
+		}
+		if intent == engine.Stop && view.Identity && !s.identified(r, view.Subject) {
+			s.notice(w, http.StatusOK, noticeStopped)
 			return
 		}
 		if answer.Kind == engine.AnsStopped && channel == engine.Page {
@@ -216,9 +227,20 @@ func (s *Server) replyFailed(ctx context.Context, w http.ResponseWriter, err err
 	}
 }
 
-// view finds the offer. When it reports false the answer was written: one page for a token that is
-// malformed, unknown or old, with nothing in it that tells which.
+// view finds the offer for who may see it: where the clinic asks, who gave the date of birth. When it reports
+// false the answer was written.
 func (s *Server) view(ctx context.Context, w http.ResponseWriter, r *http.Request) (desk.PatientView, bool) {
+	view, ok := s.find(ctx, w, r)
+	if ok && view.Identity && !s.identified(r, view.Subject) {
+		s.askWho(w, http.StatusOK, view.Clinic, view.Phone, speak(r, view), "/o/"+r.PathValue("token"), nil)
+		return view, false
+	}
+	return view, ok
+}
+
+// find finds the offer. When it reports false the answer was written: one page for a token that is
+// malformed, unknown or old, with nothing in it that tells which.
+func (s *Server) find(ctx context.Context, w http.ResponseWriter, r *http.Request) (desk.PatientView, bool) {
 	now, from := s.now(), s.address(r)
 	if s.guesses.empty(now, from) {
 		s.metrics.Limited(LimitToken)
@@ -288,6 +310,9 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, view desk.Patien
 		Style: template.CSS(patientStyle), //nolint:gosec // embedded text of our own
 		When:  words.span(view.Start.In(zone), view.End.In(zone)),
 		Dial:  dial(view.Phone),
+	}
+	if view.Own != "" {
+		p.Own, p.OwnWord = "/p/"+view.Own+"?lang="+string(words.Lang), doorWordsOf[words.Lang].Preferences
 	}
 	if text.Ask && !view.Deadline.IsZero() {
 		p.Deadline = words.moment(view.Deadline.In(zone))

@@ -156,6 +156,10 @@ var (
 		French:  say{Title: "Ce lien ne mène à aucune offre", Text: []string{"Il est peut-être trop ancien ou incomplet. Ouvrez de nouveau le lien du message reçu, ou appelez votre clinique."}},
 		English: say{Title: "This link leads to no offer", Text: []string{"It may be too old or incomplete. Open the link in the message again, or call your clinic."}},
 	}
+	noticeStopped = notice{
+		French:  say{Title: "C’est fait", Text: []string{"Vous ne recevrez plus ces messages."}},
+		English: say{Title: "Done", Text: []string{"You will receive no more of these messages."}},
+	}
 	// noticeNowhere is the same for a clinic that does not exist and a link that is over.
 	noticeNowhere = notice{
 		French:  say{Title: "Cette page n’existe pas", Text: []string{"Le lien est peut-être incomplet ou trop ancien. Ouvrez de nouveau celui du message reçu, ou appelez votre clinique."}},

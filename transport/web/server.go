@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -115,6 +116,8 @@ type Server struct {
 	joinAddress   *limiter[netip.Addr]
 	codeAddress   *limiter[netip.Addr]
 	joinContact   *limiter[string]
+	whoAddress    *limiter[netip.Addr]
+	whoKey        []byte // shows who gave a date of birth; a new process asks again
 
 	feed *hub
 	stop chan struct{}
@@ -158,6 +161,8 @@ func New(cfg Config) (*Server, error) {
 		joinAddress:   newLimiter[netip.Addr](joinEvery, joinBurst),
 		codeAddress:   newLimiter[netip.Addr](codeEvery, codeBurst),
 		joinContact:   newLimiter[string](contactEvery, contactBurst),
+		whoAddress:    newLimiter[netip.Addr](whoEvery, whoBurst),
+		whoKey:        []byte(rand.Text() + rand.Text()),
 		stop:          make(chan struct{}),
 	}
 	s.feed = newHub(s)
@@ -184,6 +189,7 @@ func (s *Server) routes(page *deskPage) error {
 	s.patientRoutes()
 	s.singleRoutes()
 	s.doorRoutes()
+	s.ownRoutes()
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
 	s.mux.HandleFunc("GET /readyz", s.ready)
 	s.mux.HandleFunc("GET /robots.txt", func(w http.ResponseWriter, _ *http.Request) {
@@ -199,6 +205,7 @@ func (s *Server) routes(page *deskPage) error {
 	// its path is what authorises the press, and no cookie is read.
 	guard.AddInsecureBypassPattern("/o/")
 	guard.AddInsecureBypassPattern("/c/")
+	guard.AddInsecureBypassPattern("/p/")
 	guard.AddInsecureBypassPattern("/j/") // anybody may join, from anywhere: what is sent must be shown to be theirs
 	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		writeProblem(w, newProblem(engine.Forbidden, "This request comes from another site."))

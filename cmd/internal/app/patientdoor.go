@@ -56,6 +56,28 @@ func (d patientDoor) SendLink(ctx context.Context, c engine.ClinicID, contact st
 	return d.Relais.SendLink(ctx, c, phone, "")
 }
 
+// ChangeOwn implements web.Doors.
+func (d patientDoor) ChangeOwn(ctx context.Context, token string, in desk.OwnChange) (v desk.OwnView, handle string, err error) {
+	if in.Phone != "" {
+		if in.Phone, err = mobileOf(in.Phone); err != nil {
+			return v, "", err
+		}
+	}
+	if in.Email != "" {
+		if in.Email, err = mailboxOf(in.Email); err != nil {
+			return v, "", err
+		}
+	}
+	if in.PostalCode != "" {
+		home, ok := postal.Locate(in.PostalCode)
+		if !ok {
+			return v, "", desk.Wrong(desk.FieldPostal, "the postal code is not known; write it like H2X 1Y4")
+		}
+		in.Home = &home
+	}
+	return d.Relais.ChangeOwn(ctx, token, in)
+}
+
 // mobileOf is a number of North America in E.164 form: texts that strangers order go nowhere else, because
 // elsewhere a text can cost a hundred times as much.
 func mobileOf(number string) (string, error) {
