@@ -8,6 +8,9 @@ import type {
   ContactChange,
   Detail,
   Enrolment,
+  Found,
+  JoinDecision,
+  Newcomers,
   FairnessView,
   Health,
   InsightsView,
@@ -139,6 +142,10 @@ export const api = {
     call<PatientRecord>('POST', at(clinic, `patients/${encodeURIComponent(id)}/sooner`), { consent }),
   unread: (clinic: string) => call<{ unread: Unread[] }>('GET', at(clinic, 'unread')),
   broken: (clinic: string) => call<{ contacts: Broken[] }>('GET', at(clinic, 'contacts/broken')),
+  newcomers: (clinic: string) => call<Newcomers>('GET', at(clinic, 'waitlist/newcomers')),
+  records: (clinic: string, patient: string) => call<Found>('POST', at(clinic, `patients/${encodeURIComponent(patient)}/records`)),
+  decideJoin: (clinic: string, patient: string, body: JoinDecision) =>
+    call<Newcomers>('POST', at(clinic, `patients/${encodeURIComponent(patient)}/joining`), body),
   messages: (clinic: string) => call<{ messages: Preview[] }>('GET', at(clinic, 'messages')),
   checkNote: (clinic: string, lang: 'fr' | 'en', text: string) =>
     call<NoteCheck>('POST', at(clinic, 'messages/check'), { lang, text }),
