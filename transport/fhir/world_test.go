@@ -39,6 +39,10 @@ func seed() sandbox.Seed {
 	for i := range 60 {
 		s.Patients = append(s.Patients, engine.Patient{ID: engine.PatientID(fmt.Sprint("p", i)), Given: "Zénobie", Family: "Xyzzy", Source: fmt.Sprintf("Patient/p%d", i)})
 	}
+	for i := range s.Patients[:3] { // all of one name, two of them of one day
+		s.Patients[i].Born = time.Date(1946, 2, 3+i/2, 0, 0, 0, 0, time.UTC)
+		s.Patients[i].Contacts = []engine.Contact{{Channel: engine.SMS, Phone: engine.Phone(fmt.Sprintf("+1514555010%d", i))}}
+	}
 	s.Later = map[engine.PatientID]engine.PractitionerID{"p1": "roy", "p2": "cote"}
 	return s
 }

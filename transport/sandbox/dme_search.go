@@ -126,6 +126,12 @@ func (q *criteria) add(name, value string) error {
 				return i.System == system && (code == "" || i.Value == code)
 			})
 		})
+	case name == "birthdate" && is(typePatient):
+		oneOf(func(x *doc, v string) bool { return x.view.BirthDate == v })
+	case name == "family" && is(typePatient): // begins with, as R4 has it
+		oneOf(func(x *doc, v string) bool {
+			return slices.ContainsFunc(x.view.Name, func(n humanName) bool { return strings.HasPrefix(strings.ToLower(n.Family), strings.ToLower(v)) })
+		})
 	case name == "url" && is(typeSubscription):
 		oneOf(func(x *doc, v string) bool { return x.view.Channel.Endpoint == v })
 	case name == "criteria" && is(typeSubscription):

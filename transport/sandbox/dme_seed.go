@@ -158,11 +158,32 @@ func (g *grower) people() {
 	}
 	for _, p := range g.seed.Patients {
 		id := strings.TrimPrefix(p.Source, typePatient+"/")
-		g.add(typePatient, id, object{"name": []any{object{"family": p.Family, "given": []any{p.Given}}}})
+		g.add(typePatient, id, patientOf(p))
 	}
 	for i := range fillers {
 		g.add(typePatient, fillerID(i), object{"name": []any{object{"family": fillerFamily[i/len(fillerGiven)%len(fillerFamily)], "given": []any{fillerGiven[i%len(fillerGiven)]}}}})
 	}
+}
+
+// patientOf is a patient as the record system has them.
+func patientOf(p engine.Patient) object {
+	o := object{"name": []any{object{"family": p.Family, "given": []any{p.Given}}}}
+	if !p.Born.IsZero() {
+		o["birthDate"] = p.Born.Format(time.DateOnly)
+	}
+	var telecom []any
+	for _, c := range p.Contacts {
+		if c.Phone != "" && c.Channel == engine.SMS {
+			telecom = append(telecom, object{"system": "phone", "value": string(c.Phone)})
+		}
+		if c.Email != "" {
+			telecom = append(telecom, object{"system": "email", "value": string(c.Email)})
+		}
+	}
+	if telecom != nil {
+		o["telecom"] = telecom
+	}
+	return o
 }
 
 func fillerID(i int) string { return fmt.Sprintf("habitue-%02d", i) }

@@ -50,6 +50,24 @@ type view struct {
 	Identifier  []identifier `json:"identifier"`
 	Criteria    string       `json:"criteria"`
 	Channel     channel      `json:"channel"`
+	BirthDate   string       `json:"birthDate"`
+	Name        []humanName  `json:"name"`
+}
+
+// humanName is read of patients only: other resources have names of another form.
+type humanName struct {
+	Family string `json:"family"`
+}
+
+// UnmarshalJSON takes a name that is a plain text for none.
+func (n *humanName) UnmarshalJSON(data []byte) error {
+	var v struct {
+		Family string `json:"family"`
+	}
+	if json.Unmarshal(data, &v) == nil {
+		n.Family = v.Family
+	}
+	return nil
 }
 
 type reference struct {

@@ -17,6 +17,7 @@ export default defineConfig({
     { name: 'pages', testMatch: 'pages.spec.ts' },
     { name: 'desk', testMatch: 'desk.spec.ts' },
     { name: 'modes', testMatch: 'modes.spec.ts' },
+    { name: 'patient', testMatch: 'patient.spec.ts' },
     { name: 'waitlist', testMatch: 'waitlist.spec.ts' },
     { name: 'byhand', testMatch: 'byhand.spec.ts' },
     { name: 'insights', testMatch: 'insights.spec.ts' },
