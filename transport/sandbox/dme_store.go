@@ -51,21 +51,22 @@ type view struct {
 	Criteria    string       `json:"criteria"`
 	Channel     channel      `json:"channel"`
 	BirthDate   string       `json:"birthDate"`
-	Name        []humanName  `json:"name"`
+	Name        names        `json:"name"`
 }
 
-// humanName is read of patients only: other resources have names of another form.
+// humanName is a patient's name.
 type humanName struct {
 	Family string `json:"family"`
 }
 
-// UnmarshalJSON takes a name that is a plain text for none.
-func (n *humanName) UnmarshalJSON(data []byte) error {
-	var v struct {
-		Family string `json:"family"`
-	}
-	if json.Unmarshal(data, &v) == nil {
-		n.Family = v.Family
+// names are a patient's; the name of another resource is a plain text, and none of these.
+type names []humanName
+
+// UnmarshalJSON reads a list of names, and takes anything else for none.
+func (n *names) UnmarshalJSON(data []byte) error {
+	var list []humanName
+	if json.Unmarshal(data, &list) == nil {
+		*n = list
 	}
 	return nil
 }

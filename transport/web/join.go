@@ -195,7 +195,7 @@ func (s *Server) join(w http.ResponseWriter, r *http.Request) {
 		s.closed(w, d, words)
 		return
 	}
-	if !s.joinAddress.take(s.now(), s.address(r)) {
+	if s.joinAddress.empty(s.now(), s.address(r)) {
 		s.busy(w, d, words)
 		return
 	}
@@ -225,6 +225,8 @@ func (s *Server) join(w http.ResponseWriter, r *http.Request) {
 		case err != nil:
 			s.replyFailed(ctx, w, err)
 			return
+		default: // a form that is sent back to be mended costs nothing
+			s.joinAddress.take(s.now(), s.address(r))
 		}
 	}
 	if len(wrong) > 0 {

@@ -2,7 +2,7 @@
 // languages; and the whole way from the public link to the front desk's queue and somebody's own page.
 import AxeBuilder from '@axe-core/playwright';
 import type { Browser, Page } from '@playwright/test';
-import { cancel, expect, shot, test, type Relais } from './relais';
+import { expect, shot, test, type Relais } from './relais';
 
 const phone = { viewport: { width: 360, height: 740 }, deviceScaleFactor: 2 };
 
@@ -120,20 +120,3 @@ for (const scheme of ['light', 'dark'] as const) {
     });
   }
 }
-
-test('an offer leads to the page of who got it', async ({ browser, open, relais }) => {
-  const demo = await open('/demo');
-  await cancel(demo, 4);
-  let link = '';
-  await expect
-    .poll(async () => (link = (await relais.sent()).flatMap((i) => i.links ?? []).find((l) => /\/o\/[^/]+$/.test(l)) ?? ''), { timeout: 90_000 })
-    .not.toBe('');
-  const context = await browser.newContext({ ...phone, javaScriptEnabled: false });
-  const page = await context.newPage();
-  await page.goto(link);
-  await clean(browser, page, 'patient-offer-light-fr', 'light');
-  await page.locator('footer a[href^="/p/"]').click();
-  await expect(page.locator('h1')).toContainText(/inscription|place on the list/);
-  await clean(browser, page, 'patient-offer-own-light-fr', 'light');
-  await context.close();
-});
