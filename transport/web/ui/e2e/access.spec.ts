@@ -135,7 +135,7 @@ test('an invitation, once; the limits of each role by page, API and socket', asy
   expect(await call(olga.page, 'POST', `/api/v1/clinics/${here}/check`)).toBe(403);
   await olga.page.getByRole('tab').nth(1).click();
   await expect(olga.page.locator('#person-search')).toBeVisible();
-  await expect(olga.page.locator('.bar .btn')).toHaveCount(0);
+  await expect(olga.page.locator('[data-add], [data-import], [data-export]')).toHaveCount(0);
   await olga.page.locator('header .dme').click();
   await expect(olga.page.locator('dialog[open] [data-health]')).toBeVisible();
   await expect(olga.page.locator('dialog[open] .btn.danger')).toHaveCount(0);
