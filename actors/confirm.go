@@ -85,6 +85,8 @@ func (a *asker) ask(c *system.Context, o order) {
 			return a.r.letter(ctx, of, o, last)
 		case deedFind:
 			return a.r.find(ctx, of, o, last)
+		case deedStart, deedRemind, deedClose, deedTell, deedNote, deedBook, deedCancel, deedFreed, deedOccupied, deedLearn,
+			deedUnreachable, deedConfirm:
 		}
 		return a.r.question(ctx, of, o, last)
 	}, func(again bool, err error) any {

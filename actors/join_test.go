@@ -53,7 +53,7 @@ func (w *world) letters() []sent {
 }
 
 func codeIn(m sent) string {
-	for _, word := range strings.Fields(m.Text) {
+	for word := range strings.FieldsSeq(m.Text) {
 		if word = strings.Trim(word, ".,"); len(word) == 6 && strings.Trim(word, "0123456789") == "" {
 			return word
 		}

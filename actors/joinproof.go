@@ -286,7 +286,8 @@ func (r *Relais) tookIn(b storage.Batch) {
 				r.waitlist.putEntry(e, put.Expect+1)
 			}
 		case storage.KindSlot, storage.KindOffer, storage.KindSchedule, storage.KindSync, storage.KindToken, storage.KindOptOut,
-			storage.KindReply, storage.KindAccount, storage.KindSession, storage.KindMeta, storage.KindHL7, storage.KindUnread, storage.KindJoin:
+			storage.KindReply, storage.KindAccount, storage.KindSession, storage.KindMeta, storage.KindHL7, storage.KindUnread, storage.KindJoin,
+			storage.KindPass, storage.KindIncident:
 		}
 	}
 }

@@ -27,7 +27,7 @@ func (a *notifier) order(c *system.Context, o order) {
 		w.in = append(w.in, reach.Replied{Channel: o.Channel}, reach.Tell{What: o.Msg, On: o.Channel})
 	case deedNote:
 		w.in = []reach.Input{reach.Note{Text: o.Text, Phone: o.Phone}}
-	case deedBook, deedCancel, deedFreed, deedOccupied, deedUnreachable, deedLearn, deedConfirm:
+	case deedBook, deedCancel, deedFreed, deedOccupied, deedUnreachable, deedLearn, deedConfirm, deedLetter, deedFind:
 		return
 	}
 	a.step(c, w)

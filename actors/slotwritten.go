@@ -146,7 +146,8 @@ func (a *slotActor) refresh(recs []storage.Record, w slotWork) (moved, repeated 
 		case storage.KindReply:
 			repeated = w.staff != nil
 		case storage.KindOffer, storage.KindSchedule, storage.KindSync, storage.KindToken, storage.KindOptOut,
-			storage.KindAccount, storage.KindSession, storage.KindMeta, storage.KindUnread, storage.KindHL7, storage.KindIncident, storage.KindJoin: // never in a slot's batch, or written blind
+			storage.KindAccount, storage.KindSession, storage.KindMeta, storage.KindUnread, storage.KindHL7, storage.KindIncident, storage.KindJoin,
+			storage.KindPass: // never in a slot's batch, or written blind
 		}
 	}
 	return moved, repeated

@@ -19,14 +19,14 @@ type Door struct {
 	Open          bool // people may join by themselves
 }
 
-// WrongField is the cause of an engine.Invalid error that one field of a patient's form is to blame for.
-type WrongField struct{ Field string }
+// FieldError is the cause of an engine.Invalid error that one field of a patient's form is to blame for.
+type FieldError struct{ Field string }
 
-func (w *WrongField) Error() string { return "field " + w.Field }
+func (w *FieldError) Error() string { return "field " + w.Field }
 
 // Wrong is the error of a field that cannot be taken as it is.
 func Wrong(field, sentence string) *engine.Error {
-	return &engine.Error{Code: engine.Invalid, Message: sentence, Err: &WrongField{field}}
+	return &engine.Error{Code: engine.Invalid, Message: sentence, Err: &FieldError{field}}
 }
 
 // The fields that an error may name.

@@ -79,7 +79,7 @@ type Offers interface {
 }
 
 // Doors is what the pages need where people put themselves on a list. Errors are *engine.Error; one of code
-// engine.Invalid may have a *desk.WrongField as its cause.
+// engine.Invalid may have a *desk.FieldError as its cause.
 type Doors interface {
 	Door(ctx context.Context, c engine.ClinicID) (desk.Door, error)
 	// Join takes what somebody says and sends each contact its code. Neither its answer nor its time says

@@ -82,7 +82,7 @@ func (s *Server) takeWho(ctx context.Context, w http.ResponseWriter, r *http.Req
 		s.askWho(w, http.StatusUnprocessableEntity, clinic, phone, words, path, []string{dw.WhoWrong})
 	default:
 		until := s.now().Add(whoLasts)
-		http.SetCookie(w, &http.Cookie{
+		http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure follows the configuration: a demo on localhost has no HTTPS
 			Name: whoCookie(subject), Value: s.proofOf(subject, until), Path: "/", MaxAge: int(whoLasts.Seconds()),
 			HttpOnly: true, Secure: s.cfg.Secure, SameSite: http.SameSiteLaxMode,
 		})

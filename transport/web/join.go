@@ -70,7 +70,7 @@ type doorPage struct {
 
 // wrongField is the field that an error blames; "" for none.
 func wrongField(err error) string {
-	if field, ok := errors.AsType[*desk.WrongField](err); ok {
+	if field, ok := errors.AsType[*desk.FieldError](err); ok {
 		return field.Field
 	}
 	return ""

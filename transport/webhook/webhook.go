@@ -207,7 +207,7 @@ func (s *Sender) deliver(ctx context.Context, e Event) bool {
 		s.cfg.Observer(Retried)
 		s.cfg.Log.Info("a webhook is tried again later", "host", s.host, "event", e.Type, "clinic", e.Clinic, "seq", e.Seq, "status", status)
 		// Full jitter, so that many clinics do not come back to a receiver at the same moment.
-		s.pause(ctx, max(after, time.Duration(rand.Int64N(int64(wait)))+wait/10))
+		s.pause(ctx, max(after, time.Duration(rand.Int64N(int64(wait)))+wait/10)) //nolint:gosec // nobody gains by guessing it
 	}
 }
 

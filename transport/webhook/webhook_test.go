@@ -18,7 +18,7 @@ import (
 	"relais/engine"
 )
 
-const secret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+const secret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=" //nolint:gosec // of this test alone
 
 // line is a timeline in memory.
 type line struct {

@@ -102,8 +102,13 @@ func (c *control) addIncident(ctx context.Context, in incident, _ func(string)) 
 		to   *string
 		from string
 	}{
-		{&done.Happened, in.Happened}, {&done.Noticed, in.Noticed}, {&done.What, in.What}, {&done.People, in.People},
-		{&done.Risk, in.Risk}, {&done.Measures, in.Measures}, {&done.Notified, in.Notified},
+		{&done.Happened, in.Happened},
+		{&done.Noticed, in.Noticed},
+		{&done.What, in.What},
+		{&done.People, in.People},
+		{&done.Risk, in.Risk},
+		{&done.Measures, in.Measures},
+		{&done.Notified, in.Notified},
 	} {
 		if f.from != "" {
 			*f.to = f.from

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/pprof" //nolint:gosec // no server of ours serves the default mux, where it registers itself
+	"net/http/pprof"
 	"runtime"
 	"strings"
 	"text/tabwriter"

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net"
@@ -39,8 +40,8 @@ func TestStatus(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer release()
-	inside := &http.Client{Transport: &http.Transport{Dial: func(_, _ string) (net.Conn, error) { //nolint:noctx // a socket in a directory
-		return net.Dial("unix", path)
+	inside := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", path)
 	}}}
 	defer inside.CloseIdleConnections()
 	for path, want := range map[string]string{"/debug/": "PARKED", "/debug/status": `"outbox"`, "/debug/pprof/goroutine?debug=1": "goroutine profile"} {
