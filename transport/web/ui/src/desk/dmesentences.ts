@@ -52,6 +52,7 @@ const sentences: [string, string][] = [
   ['The record system asks to wait (…).', 'Le DME demande d’attendre (…).'],
   ['The record system asks to wait.', 'Le DME demande d’attendre.'],
   ['The record system cannot be reached.', 'Le DME est injoignable.'],
+  ['The record system cannot search for patients (…).', 'Le DME ne sait pas chercher de patients (…).'],
   ['The record system cannot be reached: no way leads to its network.', 'Le DME est injoignable\u00a0: aucun chemin ne mène à son réseau.'],
   [
     'The record system cannot be reached: nothing takes connections at its address and port.',
