@@ -95,13 +95,13 @@ chaos: ## 20,000 offers while carriers fail and the process is killed, and the s
 	CHAOS=full go test ./cmd/internal/app -run 'TestChaos' -count=1 -timeout 40m -v
 	@cat build/chaos.md
 
-winner: ## 1,000 kills while people race for slots; what they were told must be linearizable (an hour; KILLS=20 SEED=3)
+winner: ## 1,000 kills while people race for slots; what they were told must be linearizable (1 to 2 hours; KILLS=20 SEED=3)
 	@.ci/need go
 	KILLS=$${KILLS:-1000} go test ./cmd/internal/app -run 'TestOneWinner' -count=1 -timeout 3h -v
 
-crashtest: ## power cut at every write and sync of the store, bytes flipped everywhere (15 minutes; CRASH_SEED=n for one again)
+crashtest: ## power cut at every write and sync of the store, bytes flipped everywhere (hours; CRASH_SEED=n for one again)
 	@.ci/need go
-	CRASH=full go test ./storage/bolt -run 'PowerCut|WriteFails|Flipped|SyncFails|TestCrash' -count=1 -timeout 60m -v
+	CRASH=full go test ./storage/bolt -run 'PowerCut|WriteFails|Flipped|SyncFails|TestCrash' -count=1 -timeout 6h -v
 
 bench-dme: ## 1,000 clinics in one process, and a schedule of 50,000 slots (15 minutes)
 	@.ci/need go
