@@ -93,20 +93,21 @@ func (r *Relais) SendLink(_ context.Context, id engine.ClinicID, phone, email st
 }
 
 func (a *asker) sendLinks(c *system.Context, m linkWanted) {
+	of := a.c // the actor's own may change while this is on its way
 	system.PipeOn(a.r.commits, c, context.Background(), func(ctx context.Context) (struct{}, error) {
 		now := time.Now().UTC()
 		var b storage.Batch
 		var orders []order
 		for _, id := range a.r.waitlist.byContact(engine.Phone(m.phone), engine.Email(m.email)) {
 			p, _, ok := a.r.waitlist.patient(id)
-			if !ok || p.Clinic != a.c.ID || p.Into != "" || len(orders) >= mostSent {
+			if !ok || p.Clinic != of.ID || p.Into != "" || len(orders) >= mostSent {
 				continue
 			}
 			for _, k := range p.Contacts {
 				proven := !k.Consent.IsZero() && k.Archived.IsZero() && k.Bad == ""
 				if proven && (k.Channel == engine.SMS || k.Channel == engine.EmailMail) && string(k.Phone) == m.phone && string(k.Email) == m.email {
 					o := letterTo(orderID("link/"+string(id), uint64(now.Unix()), now.Nanosecond()/10_000), engine.MsgLink, k, id, "") //nolint:gosec // after 1970
-					orders, b.Effects = append(orders, o), append(b.Effects, o.effect(a.c.ID))
+					orders, b.Effects = append(orders, o), append(b.Effects, o.effect(of.ID))
 					break
 				}
 			}
@@ -117,13 +118,13 @@ func (a *asker) sendLinks(c *system.Context, m linkWanted) {
 		err := a.r.store.Commit(ctx, b)
 		for _, o := range orders {
 			if err == nil {
-				a.r.carryOut(a.c, o)
+				a.r.carryOut(of, o)
 			}
 		}
 		return struct{}{}, err
 	}, func(_ struct{}, err error) any {
 		if err != nil {
-			a.r.opt.Logger.Warn("a link to somebody's page was not sent", "clinic", a.c.ID, "error", err)
+			a.r.opt.Logger.Warn("a link to somebody's page was not sent", "clinic", of.ID, "error", err)
 		}
 		return nil
 	})

@@ -36,8 +36,9 @@ const (
 
 func (a *asker) round(c *system.Context) {
 	c.After(roundEvery, round{})
+	of := a.c
 	system.PipeOn(a.r.commits, c, context.Background(), func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, errors.Join(a.r.expireJoins(ctx, a.c), a.r.askStill(ctx, a.c.present()))
+		return struct{}{}, errors.Join(a.r.expireJoins(ctx, of), a.r.askStill(ctx, of))
 	}, func(_ struct{}, err error) any {
 		if err != nil {
 			a.r.opt.Logger.Warn("what time changes waits for the next round", "clinic", a.c.ID, "error", err)
