@@ -151,8 +151,9 @@ func TestNothingIsLost(t *testing.T) {
 			stop := run(t, sender(t, l, r))
 			time.Sleep(time.Duration(after) * 700 * time.Millisecond)
 			stop()
-			defer run(t, sender(t, l, r))()
+			stop = run(t, sender(t, l, r))
 			time.Sleep(time.Hour)
+			stop()
 			var ids []string
 			for _, h := range r.got {
 				ids = append(ids, h.Get("Webhook-Id"))
@@ -168,8 +169,9 @@ func TestOnlyWhatWasAskedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, r := &line{}, &receiver{status: always}
 		l.add("slot.opened", "offer.made", "slot.booked")
-		defer run(t, sender(t, l, r, "slot.booked"))()
+		stop := run(t, sender(t, l, r, "slot.booked"))
 		time.Sleep(time.Minute)
+		stop()
 		if len(r.got) != 1 || r.got[0].Get("Webhook-Id") != "evt_derma_3" || l.place != 3 {
 			t.Errorf("%d came, place %d", len(r.got), l.place)
 		}
@@ -190,14 +192,16 @@ func TestReceiverThatIsGone(t *testing.T) {
 			l, r := &line{}, &receiver{status: func(int) int { return c.status }}
 			l.add("slot.opened")
 			began := time.Now()
-			defer run(t, sender(t, l, r))()
+			stop := run(t, sender(t, l, r))
 			for time.Since(began) < c.most {
 				time.Sleep(time.Minute)
 				if l.kept() == 1 {
 					break
 				}
 			}
-			if took := time.Since(began); l.kept() != 1 || took < c.least {
+			took := time.Since(began)
+			stop()
+			if l.kept() != 1 || took < c.least {
 				t.Errorf("status %d: given up after %v, place %d", c.status, took, l.kept())
 			}
 			if r.n > 200 {
