@@ -98,6 +98,11 @@ func (a *dmeActor) feedNext(c *system.Context) {
 			a.r.refreshEntries(ctx, out.batch)
 			return out, err
 		}
+		// Here and not in fed, which a panic of the actor meanwhile would never reach: what the store has, memory has.
+		for _, e := range out.entries {
+			a.r.waitlist.putEntry(e.value, e.version)
+		}
+		a.r.waitlist.forget(out.dropped)
 		return out, nil
 	}, func(f fed, err error) any {
 		f.err = err
@@ -156,10 +161,6 @@ func (a *dmeActor) fed(c *system.Context, m fed) {
 		c.After(feedAgain, feed{m.patients})
 		return
 	}
-	for _, e := range m.entries {
-		a.r.waitlist.putEntry(e.value, e.version)
-	}
-	a.r.waitlist.forget(m.dropped)
 	for _, p := range m.patients {
 		a.r.lookAgain(a.r.waitlist.offeredTo(p))
 	}
